@@ -1,0 +1,50 @@
+# A thin front of meson and ninja; `make help` lists what there is.
+.DEFAULT_GOAL := all
+.PHONY: all deps demo test test-long check bench bench-group fuzz install format clean help
+
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 60
+RELEASE := build/release
+
+all: ## build everything (release) into build/release
+	@tools/setup.sh release
+	ninja -C $(RELEASE)
+
+deps: ## install the Debian packages that are missing
+	@tools/deps.sh
+
+demo: deps ## four processes, one state; two of them fall behind and catch up
+	@tools/setup.sh release >/dev/null && ninja -C $(RELEASE) --quiet
+	@tools/demo.sh
+
+test: deps ## everything that must pass, under 15 minutes on two cores
+	@tools/run_tests.sh
+
+test-long: deps ## the same with more seeds, more fuzzing, TSan for all
+	@tools/run_tests.sh --long
+
+check: deps ## clang-tidy, cppcheck, iwyu and the quick checks
+	@tools/lint.sh
+
+bench: deps all ## every benchmark; BENCH_JSON=file appends JSON lines
+	@bench/run.sh
+
+bench-group: deps all ## the benchmarks of one group: commit, replay, sources
+	@bench/run.sh group
+
+fuzz: deps ## every fuzz target for FUZZ_SECONDS=60
+	@tools/setup.sh fuzz && ninja -C build/fuzz
+	@tools/fuzz.sh $(FUZZ_SECONDS)
+
+install: all ## install under PREFIX=/usr/local, below DESTDIR if given
+	@meson configure $(RELEASE) --prefix "$(abspath $(PREFIX))"
+	DESTDIR="$(DESTDIR)" meson install -C $(RELEASE)
+
+format: ## lay out all C files by .clang-format
+	@git ls-files --cached --others --exclude-standard '*.c' '*.h' | xargs -r clang-format -i
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
