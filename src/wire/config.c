@@ -1,0 +1,287 @@
+/* wire/config.c - configurations as bytes, and the rules by which they change (thesis 4.3).
+ * The formats stand in config.h; one change is:
+ *
+ *   offset  size  field
+ *        0     1  kind, 1..6
+ *        1    48  member
+ *       49     2  address bytes, <= MORTAR_ADDRESS_BYTES_MAX
+ *       51        address, without zero bytes
+ */
+#include "wire/config.h"
+
+#include "base/assert.h"
+#include "wire/fields.h"
+
+#define CONFIG_VERSION 1u
+
+enum member_flag {
+    FLAG_VOTER_OLD = 1,
+    FLAG_VOTER_NEW = 2,
+    FLAG_OBSERVER = 4,
+    FLAG_LEAVING = 8,
+    FLAGS_ALL = 15
+};
+
+static bool is_voter(const struct config_member *member)
+{
+    return member->voter_old || member->voter_new;
+}
+
+/* The rules for one member, given whether its configuration is joint. */
+static bool member_is_sound(const struct config_member *member, bool joint)
+{
+    if (mortar_member_id_is_none(&member->id)) return false;
+    if (member->observer && is_voter(member)) return false;
+    if (member->leaving && (!member->voter_old || member->voter_new)) return false;
+    return joint || !member->voter_old;
+}
+
+bool config_is_sound(const struct config *config)
+{
+    uint32_t old_count = 0;
+    uint32_t new_count = 0;
+    bool halves_differ = false;
+    if (config->count < 1 || config->count > MORTAR_MEMBERS_MAX) return false;
+    for (uint32_t i = 0; i < config->count; i++) {
+        const struct config_member *const member = &config->members[i];
+        if (!member_is_sound(member, config->joint)) return false;
+        if (i > 0 && mortar_member_id_compare(&member[-1].id, &member->id) >= 0) return false;
+        if (member->voter_old) old_count++;
+        if (member->voter_new) new_count++;
+        if (member->voter_old != member->voter_new) halves_differ = true;
+    }
+    if (new_count == 0) return false;
+    return !config->joint || (old_count > 0 && halves_differ);
+}
+
+void config_encode(const struct config *config, struct writer *out)
+{
+    ASSERT(config_is_sound(config));
+    put_u8(out, CONFIG_VERSION);
+    put_bool(out, config->joint);
+    put_u16(out, (uint16_t)config->count);
+    for (uint32_t i = 0; i < config->count; i++) {
+        const struct config_member *const member = &config->members[i];
+        const int flags =
+            (member->voter_old ? FLAG_VOTER_OLD : 0) | (member->voter_new ? FLAG_VOTER_NEW : 0) |
+            (member->observer ? FLAG_OBSERVER : 0) | (member->leaving ? FLAG_LEAVING : 0);
+        put_member_id(out, &member->id);
+        put_u8(out, (uint8_t)flags);
+        put_text(out, member->address, MORTAR_ADDRESS_BYTES_MAX);
+    }
+}
+
+static void get_member(struct reader *in, struct config_member *out_member)
+{
+    get_member_id(in, &out_member->id);
+    const unsigned flags = get_u8(in);
+    if (flags > FLAGS_ALL) in->failed = true;
+    out_member->voter_old = (flags & FLAG_VOTER_OLD) != 0;
+    out_member->voter_new = (flags & FLAG_VOTER_NEW) != 0;
+    out_member->observer = (flags & FLAG_OBSERVER) != 0;
+    out_member->leaving = (flags & FLAG_LEAVING) != 0;
+    get_text(in, out_member->address, MORTAR_ADDRESS_BYTES_MAX);
+}
+
+enum mortar_status config_decode(struct mortar_bytes in, struct config *out_config)
+{
+    struct reader reader = reader_over(in);
+    struct config config = {0};
+    const uint8_t version = get_u8(&reader);
+    config.joint = get_bool(&reader);
+    config.count = get_u16(&reader);
+    if (version != CONFIG_VERSION || config.count > MORTAR_MEMBERS_MAX) return MORTAR_E_CORRUPT;
+    for (uint32_t i = 0; i < config.count && !reader.failed; i++) {
+        get_member(&reader, &config.members[i]);
+    }
+    if (!reader_done(&reader) || !config_is_sound(&config)) return MORTAR_E_CORRUPT;
+    *out_config = config;
+    return MORTAR_OK;
+}
+
+/* The place of `id`, or where it would stand: members are sorted. */
+static uint32_t config_place(const struct config *config, const struct mortar_member_id *id)
+{
+    uint32_t place = 0;
+    while (place < config->count && mortar_member_id_compare(&config->members[place].id, id) < 0) {
+        place++;
+    }
+    return place;
+}
+
+const struct config_member *config_find(const struct config *config,
+                                        const struct mortar_member_id *id)
+{
+    const uint32_t place = config_place(config, id);
+    if (place == config->count) return NULL;
+    const struct config_member *const member = &config->members[place];
+    return mortar_member_id_equal(&member->id, id) ? member : NULL;
+}
+
+uint32_t config_voter_count(const struct config *config)
+{
+    uint32_t voters = 0;
+    for (uint32_t i = 0; i < config->count; i++) {
+        if (config->members[i].voter_new) voters++;
+    }
+    return voters;
+}
+
+static bool member_equal(const struct config_member *a, const struct config_member *b)
+{
+    return mortar_member_id_equal(&a->id, &b->id) && a->voter_old == b->voter_old &&
+           a->voter_new == b->voter_new && a->observer == b->observer && a->leaving == b->leaving &&
+           strcmp(a->address, b->address) == 0;
+}
+
+bool config_equal(const struct config *a, const struct config *b)
+{
+    if (a->joint != b->joint || a->count != b->count) return false;
+    for (uint32_t i = 0; i < a->count; i++) {
+        if (!member_equal(&a->members[i], &b->members[i])) return false;
+    }
+    return true;
+}
+
+static enum mortar_status config_add(struct config *config, const struct config_change *change,
+                                     bool observer)
+{
+    if (mortar_member_id_is_none(&change->member)) return MORTAR_E_INVALID;
+    if (config_find(config, &change->member) != NULL) return MORTAR_E_EXISTS;
+    if (config->count == MORTAR_MEMBERS_MAX) return MORTAR_E_TOO_LARGE;
+    const uint32_t place = config_place(config, &change->member);
+    struct config_member *const member = &config->members[place];
+    memmove(member + 1, member, (config->count - place) * sizeof *member);
+    *member = (struct config_member){.id = change->member, .observer = observer};
+    memcpy(member->address, change->address, strlen(change->address));
+    config->count++;
+    return MORTAR_OK;
+}
+
+static void config_drop(struct config *config, uint32_t place)
+{
+    struct config_member *const member = &config->members[place];
+    config->count--;
+    memmove(member, member + 1, (config->count - place) * sizeof *member);
+    config->members[config->count] = (struct config_member){0};
+}
+
+/* A member that counts in the old half stays until the joint phase ends (thesis 4.3); one that does
+ * not is in no quorum that decides now, and goes at once. */
+static void config_remove(struct config *config, uint32_t place)
+{
+    struct config_member *const member = &config->members[place];
+    if (!member->voter_old) {
+        config_drop(config, place);
+        return;
+    }
+    member->voter_new = false;
+    member->leaving = true;
+}
+
+/* One change to a member of a configuration under way: voter_old says who voted before the first
+ * change, voter_new who will. */
+static enum mortar_status config_apply_one(struct config *config,
+                                           const struct config_change *change)
+{
+    ASSERT(memchr(change->address, 0, sizeof change->address) != NULL);
+    if (change->kind == CONFIG_ADD_LEARNER) return config_add(config, change, false);
+    if (change->kind == CONFIG_ADD_OBSERVER) return config_add(config, change, true);
+
+    const uint32_t place = config_place(config, &change->member);
+    struct config_member *const member = &config->members[place];
+    if (config_find(config, &change->member) == NULL || member->leaving) return MORTAR_E_NOT_FOUND;
+    switch (change->kind) {
+    case CONFIG_ADD_LEARNER:
+    case CONFIG_ADD_OBSERVER:
+        break;
+    case CONFIG_PROMOTE:
+        if (member->observer) return MORTAR_E_INVALID;
+        if (member->voter_new) return MORTAR_E_EXISTS;
+        member->voter_new = true;
+        break;
+    case CONFIG_DEMOTE:
+        if (!member->voter_new) return MORTAR_E_INVALID;
+        member->voter_new = false;
+        break;
+    case CONFIG_REMOVE:
+        config_remove(config, place);
+        break;
+    case CONFIG_ADDRESS:
+        memset(member->address, 0, sizeof member->address);
+        memcpy(member->address, change->address, strlen(change->address));
+        break;
+    }
+    return MORTAR_OK;
+}
+
+/* Decides between joint and plain: joint only where the voters differ. */
+static void config_settle(struct config *config)
+{
+    config->joint = false;
+    for (uint32_t i = 0; i < config->count; i++) {
+        const struct config_member *const member = &config->members[i];
+        if (member->voter_old != member->voter_new) config->joint = true;
+    }
+    if (config->joint) return;
+    for (uint32_t i = 0; i < config->count; i++)
+        config->members[i].voter_old = false;
+}
+
+enum mortar_status config_apply(const struct config *from, const struct config_change *changes,
+                                uint32_t count, struct config *out_config)
+{
+    ASSERT(config_is_sound(from));
+    if (from->joint) return MORTAR_E_CHANGING;
+    struct config next = *from;
+    for (uint32_t i = 0; i < next.count; i++) {
+        next.members[i].voter_old = next.members[i].voter_new;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const enum mortar_status status = config_apply_one(&next, &changes[i]);
+        if (status != MORTAR_OK) return status;
+    }
+    if (config_voter_count(&next) == 0) return MORTAR_E_INVALID;
+    config_settle(&next);
+    ASSERT(config_is_sound(&next));
+    *out_config = next;
+    return MORTAR_OK;
+}
+
+void config_leave_joint(const struct config *from, struct config *out_config)
+{
+    ASSERT(from->joint);
+    ASSERT(config_is_sound(from));
+    struct config next = {.joint = false};
+    for (uint32_t i = 0; i < from->count; i++) {
+        if (from->members[i].leaving) continue;
+        next.members[next.count] = from->members[i];
+        next.members[next.count].voter_old = false;
+        next.count++;
+    }
+    ASSERT(config_is_sound(&next));
+    *out_config = next;
+}
+
+void config_change_encode(const struct config_change *change, struct writer *out)
+{
+    ASSERT(change->kind >= CONFIG_ADD_LEARNER && change->kind <= CONFIG_ADDRESS);
+    ASSERT(!mortar_member_id_is_none(&change->member));
+    put_u8(out, (uint8_t)change->kind);
+    put_member_id(out, &change->member);
+    put_text(out, change->address, MORTAR_ADDRESS_BYTES_MAX);
+}
+
+enum mortar_status config_change_decode(struct reader *in, struct config_change *out_change)
+{
+    struct config_change change = {.kind = CONFIG_ADD_LEARNER};
+    const uint8_t kind = get_u8(in);
+    get_member_id(in, &change.member);
+    get_text(in, change.address, MORTAR_ADDRESS_BYTES_MAX);
+    if (kind < CONFIG_ADD_LEARNER || kind > CONFIG_ADDRESS) in->failed = true;
+    if (mortar_member_id_is_none(&change.member)) in->failed = true;
+    if (in->failed) return MORTAR_E_CORRUPT;
+    change.kind = (enum config_change_kind)kind;
+    *out_change = change;
+    return MORTAR_OK;
+}
