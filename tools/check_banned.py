@@ -15,7 +15,7 @@ ROOT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else TOOLS.parent)
 NOTE = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 # An object up to its `;`, `=` or `[`: at file scope, or `static` anywhere.
 OBJECT = re.compile(r"^(?:[ \t]*((?:_Thread_local[ \t]+)?static)[ \t]+|(?!typedef\b|extern\b|static\b))"
-                    r"((?:\w+[ \t]+|\*+[ \t]*)+\w+)[ \t]*[;=\[]", re.M)
+                    r"((?:\w+[ \t]+|_Atomic\([^()]*\)[ \t]*|\*+[ \t]*)+\w+)[ \t]*[;=\[]", re.M)
 STATEMENT_WORDS = r"(?:return|else|do|goto|case|sizeof|typedef|extern)"
 ARRAY = re.compile(rf"(?<=[;{{}}\n])[ \t]+(?!{STATEMENT_WORDS}\b)(?:\w+[ \t]+)+\**\w+[ \t]*"
                    r"((?:\[[^\]\n]*\])+)[ \t]*[;=,]")

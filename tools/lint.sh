@@ -32,7 +32,7 @@ run cppcheck cppcheck cppcheck --quiet --error-exitcode=1 --std=c17 --platform=u
     --enable=warning,performance,portability --inline-suppr --suppress=missingIncludeSystem \
     --suppress=normalCheckLevelMaxBranches -Iinclude -Isrc -I. -Itests -D_GNU_SOURCE= src sim examples bench
 run iwyu iwyu_tool includes
-for name in format layers banned size headers; do
+for name in format layers banned size lists headers; do
     tool=$(ls tools/check_$name.*)
     run "$name" python3 "$tool"
 done

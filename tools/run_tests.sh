@@ -53,7 +53,7 @@ check() { # name, command ...
 }
 
 build() { # kind
-    check "setup $1" tools/setup.sh "$1" && check "build $1" ninja -C "build/$1" -j "$jobs"
+    check "setup $1" tools/setup.sh "$1" && check "build $1" ninja -C "build/$1" -j "$jobs" -k 0
 }
 
 tests() { # kind, what, more arguments of meson test
@@ -82,6 +82,7 @@ check 'check format' tools/check_format.sh
 check 'check layers' tools/check_layers.py
 check 'check banned words' tools/check_banned.py
 check 'check sizes' tools/check_size.py
+check 'check lists' tools/check_lists.py
 check 'check headers' tools/check_headers.sh
 check 'check the checkers' python3 tests/tools/test_checkers.py
 

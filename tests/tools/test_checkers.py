@@ -188,6 +188,7 @@ class Banned(CheckerCase):
             ("src/raft/x.c", "static struct raft the_raft;", ":2: mutable global"),
             ("src/raft/x.c", "static const char *name;", ":2: mutable global"),
             ("src/raft/x.c", "int elections;", ":2: mutable global"),
+            ("src/raft/x.c", "static _Atomic(int *) shared;", ":2: mutable global"),
             ("src/raft/x.c", "uint8_t scratch[16];", ":2: mutable global"),
             ("src/raft/x.c", "struct raft *current = NULL;", ":2: mutable global"),
         ]:
@@ -225,6 +226,23 @@ class Size(CheckerCase):
                     self.assert_passes("check_size.py", self.root)
                 else:
                     self.assert_reports("check_size.py", "src/os/x.c:801: 801 lines", self.root)
+
+
+class Lists(CheckerCase):
+    def test_unlisted_files_are_reported_and_listed_ones_are_not(self):
+        for folder in ("src", "sim", "examples"):
+            shutil.rmtree(self.root / folder)
+        self.write("src/os/meson.build", "os_sources = files(\n  'loop.c', # 'clock.c'\n)\n")
+        self.write("src/os/loop.c", "")
+        self.write("tests/unit/meson.build", "")
+        self.write("tests/unit/os/meson.build", "names = [\n  'loop',\n]\n")
+        self.write("tests/unit/os/test_loop.c", "")
+        self.assert_passes("check_lists.py", self.root)
+        for name in ("src/os/clock.c", "tests/unit/os/test_clock.c", "bench/bench_x.c"):
+            with self.subTest(file=name):
+                self.write(name, "")
+                self.assert_reports("check_lists.py", f"{name}:1: is not listed in", self.root)
+                (self.root / name).unlink()
 
 
 class Headers(CheckerCase):
