@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Fails on a file of more than 800 lines and on a function of more than 70.
+"""Fails on a file of more than 800 lines, a function of more than 70, a line of more than 100
+columns.
 
 Usage: check_size.py [root of the tree]
 """
@@ -12,6 +13,7 @@ from c_text import c_files, code_only, line_of
 ROOT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent)
 FILE_LINES_MAX = 800
 FUNCTION_LINES_MAX = 70
+COLUMNS_MAX = 100
 # Our layout puts the braces of a function, and of nothing else after `)`, in the first column.
 FUNCTION = re.compile(r"^(\w[^\n;={}]*?(\w+)\([^;{}]*\)[^;{}()]*)\n\{\n(.*?)^\}", re.M | re.S)
 
@@ -25,6 +27,10 @@ def main():
         if lines > FILE_LINES_MAX:
             print(f"{place}:{lines}: {lines} lines; more than {FILE_LINES_MAX} are two ideas")
             found += 1
+        for number, line in enumerate(text.splitlines(), 1):
+            if len(line) > COLUMNS_MAX:
+                print(f"{place}:{number}: {len(line)} columns, at most {COLUMNS_MAX}")
+                found += 1
         code = code_only(text)
         for match in FUNCTION.finditer(code):
             length = match.group().count("\n") + 1

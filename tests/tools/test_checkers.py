@@ -219,6 +219,13 @@ class Size(CheckerCase):
                     self.assert_passes("check_size.py", self.root)
                 else:
                     self.assert_reports("check_size.py", "src/os/x.c:1: f() has 71", self.root)
+        for columns, passes in [(100, True), (101, False)]:
+            self.write("src/os/x.c", "/* " + "x" * (columns - 6) + " */\n")
+            with self.subTest(columns=columns):
+                if passes:
+                    self.assert_passes("check_size.py", self.root)
+                else:
+                    self.assert_reports("check_size.py", "src/os/x.c:1: 101 columns", self.root)
         for lines, passes in [(800, True), (801, False)]:
             self.write("src/os/x.c", "int f(int a);\n" * lines)
             with self.subTest(file_lines=lines):
