@@ -149,7 +149,7 @@ struct raft_effect {
             enum mortar_entry_kind kind;
             struct mortar_position position; /* Of the first. */
             uint32_t count;
-            struct config config; /* kind CONFIG */
+            const struct config *config; /* kind CONFIG; valid until the next step. */
         } append_own;
         struct {
             struct mortar_position first;
