@@ -47,6 +47,24 @@ void frame_seal(uint8_t *data, uint16_t version, enum mortar_lane lane, uint8_t 
     ASSERT(!out.failed);
 }
 
+size_t frame_begin(struct writer *out)
+{
+    static const uint8_t room[FRAME_HEADER_BYTES] = {0};
+    const size_t place = out->bytes;
+    put_copy(out, room, sizeof room);
+    return place;
+}
+
+void frame_end(struct writer *out, size_t place, uint16_t version, enum mortar_lane lane,
+               uint8_t type, uint64_t group)
+{
+    if (out->failed) return;
+    ASSERT(out->bytes >= place + FRAME_HEADER_BYTES);
+    const size_t payload_bytes = out->bytes - place - FRAME_HEADER_BYTES;
+    ASSERT(payload_bytes <= UINT32_MAX);
+    frame_seal(out->data + place, version, lane, type, group, (uint32_t)payload_bytes);
+}
+
 enum mortar_status frame_header_decode(struct mortar_bytes in, enum mortar_lane lane,
                                        struct frame_header *out_header)
 {

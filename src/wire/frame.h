@@ -41,6 +41,13 @@ uint64_t frame_group_tag(const struct mortar_group_id *group);
 void frame_seal(uint8_t *data, uint16_t version, enum mortar_lane lane, uint8_t type,
                 uint64_t group, uint32_t payload_bytes);
 
+/* Builds a frame in place: leaves room for the header, then the caller writes the payload to `out`,
+ * then frame_end() seals it. `place` is what frame_begin() gave. A writer that failed is left so.
+ */
+size_t frame_begin(struct writer *out);
+void frame_end(struct writer *out, size_t place, uint16_t version, enum mortar_lane lane,
+               uint8_t type, uint64_t group);
+
 /* Reads a header; `in` holds at least FRAME_HEADER_BYTES. The payload length is within the bound
  * of `lane`, else MORTAR_E_TOO_LARGE.
  *   MORTAR_E_CORRUPT  magic, zero field or lane is wrong.
