@@ -48,6 +48,7 @@ check() { # name, command ...
         ok "$name"
     else
         fail "$name" "log $file; again: $*"
+        grep -m 3 -E ' error: |: error:|undefined reference|^error' "$file" | cut -c 1-200 | sed 's/^/     /'
         return 1
     fi
 }

@@ -363,5 +363,24 @@ class ObjectCode(CheckerCase):
                             library, self.root / "include")
 
 
+class Counting(CheckerCase):
+    """What `make test` sums up: nothing that did not pass may count as passed."""
+
+    def count(self, *results):
+        if results:
+            self.write("build/meson-logs/run.json", "".join(
+                f'{{"name": "mortar:unit / t{number}", "result": "{result}"}}\n'
+                for number, result in enumerate(results)))
+        return self.run_tool("count_tests.py", self.root / "build", "run")[1].splitlines()
+
+    def test_each_result_counts_once(self):
+        lines = self.count("OK", "FAIL", "TIMEOUT", "ERROR", "INTERRUPT", "UNEXPECTEDPASS", "SKIP")
+        self.assertEqual(lines[0], "1 5 1")
+        self.assertIn("t1 fail; again: meson test -C", lines[1])
+
+    def test_a_run_without_results_is_a_failure(self):
+        self.assertEqual(self.count()[0], "0 1 0")
+
+
 if __name__ == "__main__":
     unittest.main()
