@@ -12,9 +12,10 @@
  *     DONE         <------------------- WELCOME ------
  *
  * Any other frame ends the link with MORTAR_E_PROTOCOL; REFUSE, from either side at any time, with
- * what it says (also to a side that is DONE: its peer may have a limit of its own). Nothing is compared before the proof but what TLS has shown already and what is
- * needed to talk: versions, lane, and whether the peer is this very node. A side gives its names
- * only to one that has proved that it knows an access key, and a failed proof says only "key".
+ * what it says, also on a side that is DONE: its peer may have a limit of its own. Nothing is
+ * compared before the proof but what TLS has shown already and what is needed to talk: versions,
+ * lane, and whether the peer is this very node. A side gives its names only to one that has proved
+ * that it knows an access key, and a failed proof says only "key".
  *
  * A proof is HMAC-SHA-256(access key; label, role, both peer ids, both group ids as sent, lane,
  * generation, TLS exporter of this connection). The exporter keeps it from being used on another
