@@ -43,6 +43,8 @@ struct raft_log_view {
     bool (*tail)(void *context, struct mortar_anchor_point *out_base,
                  struct mortar_position *out_last);
     bool (*tail_term_at)(void *context, uint64_t index, uint64_t *out_term);
+    /* Bytes of records that the tail range may still take; NULL: no bound. */
+    uint64_t (*tail_room)(void *context);
 };
 
 struct raft_options {
@@ -214,6 +216,10 @@ void raft_close(struct raft *raft); /* NULL is a no-op. */
  *   and those of config_apply(). */
 enum mortar_status raft_step(struct raft *raft, const struct raft_event *event,
                              struct raft_effects *out);
+
+/* A part of a longer message came from `leader`, which says that it leads `term`: counts as a
+ * heartbeat when that is the leader we follow (C8), and is ignored otherwise. */
+void raft_heard_leader(struct raft *raft, const struct mortar_member_id *leader, uint64_t term);
 
 /* Begins a linearizable read (6.4): it may be answered once RAFT_READ_CONFIRMED has reached
  * `out_round`, from a state that contains `out_index`. The round leaves with the next FLUSH.
