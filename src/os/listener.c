@@ -180,9 +180,10 @@ void listener_on_stream_open(struct stream_gate *gate, struct stream *stream)
     listener->handler->on_accept(listener->context, stream);
 }
 
-void listener_on_stream_refused(struct stream_gate *gate, const struct stream *stream)
+void listener_on_stream_refused(struct stream *stream)
 {
-    struct listener *listener = gate->listener;
+    struct listener *listener = stream->gate->listener;
+    stream_leave_gate(stream); /* First, so that the owner sees the slot free. */
     if (!listener || stream->end_reason == MORTAR_E_CANCELLED) return;
     const bool timeout = stream->end_reason == MORTAR_E_TIMEOUT;
     count(timeout ? &listener->handshake_timeouts : &listener->handshake_failed);

@@ -89,7 +89,7 @@ static void stream_service(struct loop_deferred *service)
     }
     if (stream->out && stream->fd >= 0) stream_send_out(stream); /* An alert may wait there. */
     stream_release(stream);
-    if (stream->gate && !stream->was_opened) listener_on_stream_refused(stream->gate, stream);
+    if (stream->gate && !stream->was_opened) listener_on_stream_refused(stream);
     stream_finish(stream);
 }
 

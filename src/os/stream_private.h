@@ -196,9 +196,9 @@ void stream_send_out(struct stream *stream);
 /* Gives back queue and spare chunk. */
 void stream_drop_queue(struct stream *stream);
 
-/* listener.c: news of a stream that came through `gate`. */
+/* listener.c: news of a stream that came through `gate`. The second also leaves the gate. */
 void listener_on_stream_open(struct stream_gate *gate, struct stream *stream);
-void listener_on_stream_refused(struct stream_gate *gate, const struct stream *stream);
+void listener_on_stream_refused(struct stream *stream);
 void listener_on_gate_left(struct stream_gate *gate);
 
 #endif
