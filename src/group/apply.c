@@ -1,0 +1,378 @@
+/* group/apply.c - committed entries go to the machine, in runs, one at a time; a marker splits the
+ * runs and is told to the provider at its exact position; the core state follows. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "group/internal.h"
+#include "wire/record.h"
+
+/* ---- Work ---- */
+
+struct mortar_work *work_new(struct mortar_core *core, enum work_kind kind,
+                             enum mortar_work_place place)
+{
+    struct mortar_work *work = core_reserve(core, sizeof *work);
+    if (work == NULL) return NULL;
+    *work = (struct mortar_work){.kind = kind,
+                                 .place = place,
+                                 .machine_ops = core->machine_ops,
+                                 .machine = core->machine,
+                                 .allocator = &core->allocator};
+    return work;
+}
+
+void work_issue(struct mortar_core *core, struct mortar_work *work)
+{
+    core->work_outstanding++;
+    core_push_effect(core, &(struct mortar_effect){.type = MORTAR_EFFECT_WORK,
+                                                   .work = {.place = work->place, .work = work}});
+}
+
+void work_free(struct mortar_core *core, struct mortar_work *work)
+{
+    if (work->kind == WORK_APPLY) {
+        mortar_buffer_release(work->apply.run.buffer);
+        core_release(core, work->apply.replies, work->apply.replies_capacity);
+    }
+    if (work->kind == WORK_QUERY) {
+        mortar_buffer_release(work->query.query);
+        mortar_buffer_release(work->query.answer);
+    }
+    core_release(core, work, sizeof *work);
+}
+
+/* ---- On the machine's thread ---- */
+
+#define COMMANDS_AT_ONCE 256u
+
+/* What mortar_apply_reply() and mortar_apply_pause() need beside the public part. */
+struct apply_call {
+    struct mortar_apply run; /* First: the machine sees this. */
+    struct mortar_work *work;
+    struct mortar_bytes replies[COMMANDS_AT_ONCE]; /* Copies, or empty. */
+    uint32_t paused_at;                            /* run.count: not paused. */
+};
+
+static bool replies_reserve(struct mortar_work *work, size_t more)
+{
+    const size_t needed = work->apply.replies_bytes + more;
+    if (needed <= work->apply.replies_capacity) return true;
+    size_t capacity = work->apply.replies_capacity == 0 ? 4096 : work->apply.replies_capacity;
+    while (capacity < needed) capacity *= 2;
+    uint8_t *grown = work->allocator->resize(work->allocator->context, work->apply.replies,
+                                             work->apply.replies_capacity, capacity);
+    if (grown == NULL) {
+        work->apply.replies_lost = true;
+        return false;
+    }
+    work->apply.replies = grown;
+    work->apply.replies_capacity = capacity;
+    return true;
+}
+
+static void put_reply(struct mortar_work *work, struct mortar_bytes reply)
+{
+    if (!work->apply.collect || work->apply.replies_lost) return;
+    if (!replies_reserve(work, 4u + reply.bytes)) return;
+    struct writer out = writer_over(work->apply.replies + work->apply.replies_bytes,
+                                    work->apply.replies_capacity - work->apply.replies_bytes);
+    put_u32(&out, (uint32_t)reply.bytes);
+    put_bytes(&out, reply);
+    work->apply.replies_bytes += out.bytes;
+}
+
+void mortar_apply_reply(struct mortar_apply *run, uint32_t i, struct mortar_bytes reply)
+{
+    struct apply_call *call = (struct apply_call *)(void *)run;
+    ASSERT(i < run->count);
+    if (!call->work->apply.collect || reply.bytes == 0) return;
+    const struct mortar_allocator *allocator = call->work->allocator;
+    if (reply.bytes > MORTAR_COMMAND_BYTES_LIMIT) {
+        call->work->apply.replies_lost = true;
+        return;
+    }
+    uint8_t *copy = allocator->reserve(allocator->context, reply.bytes);
+    if (copy == NULL) {
+        call->work->apply.replies_lost = true;
+        return;
+    }
+    memcpy(copy, reply.data, reply.bytes);
+    if (call->replies[i].bytes > 0) {
+        allocator->release(allocator->context, (void *)(uintptr_t)call->replies[i].data,
+                           call->replies[i].bytes);
+    }
+    call->replies[i] = (struct mortar_bytes){copy, reply.bytes};
+}
+
+void mortar_apply_pause(struct mortar_apply *run, uint32_t i)
+{
+    struct apply_call *call = (struct apply_call *)(void *)run;
+    ASSERT(i < run->count);
+    call->paused_at = i;
+}
+
+/* Applies the commands gathered; false when the machine paused. */
+static bool apply_commands(struct mortar_work *work, struct apply_call *call,
+                           const struct mortar_entry *commands, uint32_t count)
+{
+    if (count == 0) return true;
+    call->run = (struct mortar_apply){.commands = commands,
+                                      .count = count,
+                                      .term = commands[0].term,
+                                      .committed = work->apply.committed,
+                                      .group = work->apply.group};
+    call->work = work;
+    call->paused_at = count;
+    if (work->machine_ops != NULL) {
+        memset(call->replies, 0, count * sizeof call->replies[0]);
+        work->machine_ops->apply(work->machine, &call->run);
+    }
+    struct apply_outcome *outcome = &work->apply.outcome;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct mortar_bytes reply =
+            work->machine_ops == NULL ? (struct mortar_bytes){0} : call->replies[i];
+        if (i < call->paused_at) {
+            put_reply(work, reply);
+            outcome->applied = commands[i].index;
+            outcome->time_ms = commands[i].time_ms;
+            outcome->commands++;
+            outcome->command_bytes += commands[i].bytes.bytes;
+        }
+        if (reply.bytes > 0) {
+            work->allocator->release(work->allocator->context, (void *)(uintptr_t)reply.data,
+                                     reply.bytes);
+        }
+    }
+    outcome->paused = call->paused_at < count;
+    return !outcome->paused;
+}
+
+static void note_entry(struct apply_outcome *outcome, const struct mortar_entry *entry)
+{
+    outcome->applied = entry->index;
+    outcome->time_ms = entry->time_ms;
+    if (entry->kind == MORTAR_ENTRY_CONFIG || entry->kind == MORTAR_ENTRY_FOUND) {
+        outcome->config_index = entry->index;
+        outcome->config = entry->bytes;
+    }
+}
+
+/* Commands of one term go together; all other kinds are only noted; a marker ends the run. */
+static void run_apply(struct mortar_work *work)
+{
+    struct mortar_entry commands[COMMANDS_AT_ONCE];
+    struct apply_call call;
+    uint32_t count = 0;
+    struct apply_outcome *outcome = &work->apply.outcome;
+    const struct mortar_log_run *run = &work->apply.run;
+    struct reader in = reader_over(
+        (struct mortar_bytes){mortar_buffer_data(run->buffer) + run->offset, run->bytes});
+    while (in.bytes > 0) {
+        struct mortar_entry entry;
+        const enum mortar_status status = record_decode(&in, &entry);
+        ASSERT(status == MORTAR_OK); /* Verified when it entered the log. */
+        const bool is_command = entry.kind == MORTAR_ENTRY_COMMAND;
+        const bool splits = count > 0 && (!is_command || entry.term != commands[0].term ||
+                                          count == COMMANDS_AT_ONCE);
+        if (splits) {
+            if (!apply_commands(work, &call, commands, count)) return;
+            count = 0;
+        }
+        if (entry.kind == MORTAR_ENTRY_MARKER) return;
+        if (is_command) {
+            commands[count++] = entry;
+        } else {
+            note_entry(outcome, &entry);
+            put_reply(work, (struct mortar_bytes){0});
+        }
+    }
+    (void)apply_commands(work, &call, commands, count);
+}
+
+struct mortar_answer {
+    struct mortar_work *work;
+    size_t bytes;
+    enum mortar_status status;
+};
+
+#define ANSWER_BYTES_MIN 256u
+
+enum mortar_status mortar_answer_write(struct mortar_answer *answer, struct mortar_bytes bytes)
+{
+    if (answer->status != MORTAR_OK) return answer->status;
+    struct mortar_work *work = answer->work;
+    if (bytes.bytes > MORTAR_COMMAND_BYTES_LIMIT - answer->bytes) {
+        answer->status = MORTAR_E_TOO_LARGE;
+        return answer->status;
+    }
+    const size_t needed = 4u + answer->bytes + bytes.bytes;
+    if (needed > mortar_buffer_capacity(work->query.answer)) {
+        struct mortar_buffer *grown = mortar_buffer_new(work->allocator, 2 * needed);
+        if (grown == NULL) {
+            answer->status = MORTAR_E_NO_MEMORY;
+            return answer->status;
+        }
+        memcpy(mortar_buffer_data(grown), mortar_buffer_data(work->query.answer),
+               4u + answer->bytes);
+        mortar_buffer_release(work->query.answer);
+        work->query.answer = grown;
+    }
+    if (bytes.bytes > 0) {
+        memcpy(mortar_buffer_data(work->query.answer) + 4u + answer->bytes, bytes.data,
+               bytes.bytes);
+    }
+    answer->bytes += bytes.bytes;
+    return MORTAR_OK;
+}
+
+static void run_query(struct mortar_work *work)
+{
+    struct mortar_answer answer = {.work = work};
+    work->query.answer = mortar_buffer_new(work->allocator, ANSWER_BYTES_MIN);
+    if (work->query.answer == NULL) {
+        work->query.status = MORTAR_E_NO_MEMORY;
+        return;
+    }
+    const struct mortar_bytes query = {mortar_buffer_data(work->query.query),
+                                       mortar_buffer_bytes(work->query.query)};
+    const enum mortar_status status =
+        work->machine_ops->query(work->machine, query, &answer);
+    work->query.status = answer.status != MORTAR_OK ? answer.status : status;
+    struct writer length = writer_over(mortar_buffer_data(work->query.answer), 4);
+    put_u32(&length, (uint32_t)answer.bytes);
+    mortar_buffer_set_bytes(work->query.answer, 4u + answer.bytes);
+}
+
+void apply_work_run(struct mortar_work *work)
+{
+    if (work->kind == WORK_APPLY) {
+        run_apply(work);
+    } else {
+        run_query(work);
+    }
+}
+
+/* ---- On the group's thread ---- */
+
+void apply_on_commit(struct mortar_core *core, struct mortar_position position)
+{
+    ASSERT(position.index >= core->committed.index);
+    if (position.index == core->committed.index) return;
+    core->committed = position;
+    core->changed = true;
+    TRACE(core, COMMIT, NULL, position.index, position.term);
+    const struct mortar_sync_provider_ops *ops = core->method->provider;
+    if (core->provider_open && ops->committed != NULL) {
+        ops->committed(core->provider.self, position);
+    }
+    requests_on_committed(core);
+}
+
+static void issue_run(struct mortar_core *core, const struct mortar_log_run *run)
+{
+    struct mortar_work *work = work_new(core, WORK_APPLY, MORTAR_WORK_APPLY);
+    if (work == NULL) return; /* The next flush reads it again. */
+    work->apply.run = *run;
+    (void)mortar_buffer_share(run->buffer);
+    work->apply.group = core->options.group;
+    work->apply.committed = core->committed.index;
+    work->apply.collect = requests_wait_for_replies(core);
+    work->apply.outcome.applied = run->first - 1;
+    work->apply.outcome.time_ms = core->state.time_ms;
+    core->apply_running = true;
+    work_issue(core, work);
+}
+
+static void tell_marker(struct mortar_core *core, const struct mortar_log_run *run)
+{
+    struct reader in = reader_over(
+        (struct mortar_bytes){mortar_buffer_data(run->buffer) + run->offset, run->bytes});
+    struct mortar_entry entry;
+    const enum mortar_status status = record_decode(&in, &entry);
+    ASSERT(status == MORTAR_OK);
+    ASSERT(entry.kind == MORTAR_ENTRY_MARKER);
+    core->state.applied = (struct mortar_anchor_point){{entry.index, entry.term}, entry.sum};
+    core->state.time_ms = entry.time_ms;
+    core->changed = true;
+    TRACE(core, MARKER, NULL, entry.index, entry.bytes.bytes);
+    const struct mortar_sync_provider_ops *ops = core->method->provider;
+    if (!core->provider_open || ops->marker == NULL) return;
+    core->in_marker = true;
+    ops->marker(core->provider.self, core->state.applied.position, entry.bytes);
+    core->in_marker = false;
+}
+
+static bool starts_with_marker(const struct mortar_log_run *run)
+{
+    struct reader in = reader_over(
+        (struct mortar_bytes){mortar_buffer_data(run->buffer) + run->offset, run->bytes});
+    struct mortar_entry entry;
+    return record_decode(&in, &entry) == MORTAR_OK && entry.kind == MORTAR_ENTRY_MARKER;
+}
+
+static void on_apply_read(struct mortar_core *core, void *argument, enum mortar_status status,
+                          const struct mortar_log_run *run)
+{
+    (void)argument;
+    core->apply_reading = false;
+    if (status != MORTAR_OK || core->stopped) return;
+    if (core->machine_held || run->first != core->state.applied.position.index + 1) return;
+    if (starts_with_marker(run)) {
+        tell_marker(core, run);
+    } else {
+        issue_run(core, run);
+    }
+}
+
+void apply_more(struct mortar_core *core)
+{
+    while (core->failure == MORTAR_OK && !core->stopped && !core->apply_reading &&
+           !core->apply_running && !core->machine_held) {
+        const uint64_t next = core->state.applied.position.index + 1;
+        if (next > core->committed.index) return;
+        if (core->apply_retry_ms > core->now_ms) return;
+        core->apply_reading = true;
+        if (log_read(core, next, core->committed.index, core->options.apply_bytes, on_apply_read,
+                     NULL) != MORTAR_OK) {
+            core->apply_reading = false;
+            return;
+        }
+        drive_settle(core);
+        if (core->apply_reading) return; /* The storage answers later. */
+    }
+}
+
+static void adopt_config(struct core_state *state, const struct apply_outcome *outcome)
+{
+    struct mortar_bytes bytes = outcome->config;
+    if (outcome->config_index == 1 && bytes.bytes > 32) { /* Entry 1: ids come first. */
+        bytes.data += 32;
+        bytes.bytes -= 32;
+    }
+    const enum mortar_status status = config_decode(bytes, &state->config);
+    ASSERT(status == MORTAR_OK); /* Checked when it took effect. */
+    state->config_index = outcome->config_index;
+}
+
+#define APPLY_PAUSE_MS 50u
+
+void apply_on_work(struct mortar_core *core, struct mortar_work *work)
+{
+    core->apply_running = false;
+    const struct apply_outcome *outcome = &work->apply.outcome;
+    if (core->machine_held) return; /* An install overtook it. */
+    struct mortar_anchor_point *applied = &core->state.applied;
+    if (outcome->applied > applied->position.index) {
+        applied->position.index = outcome->applied;
+        const bool known = log_term_at(core, outcome->applied, &applied->position.term) &&
+                           log_sum_at(core, outcome->applied, &applied->sum);
+        ASSERT(known); /* Nothing above the applied index is ever pruned. */
+        core->state.time_ms = outcome->time_ms;
+        core->counters.commands_committed += outcome->commands;
+        core->counters.bytes_committed += outcome->command_bytes;
+        core->changed = true;
+    }
+    if (outcome->config_index != 0) adopt_config(&core->state, outcome);
+    if (outcome->paused) core->apply_retry_ms = core->now_ms + APPLY_PAUSE_MS;
+    if (!core->stopped && core->failure == MORTAR_OK) requests_on_applied(core, work);
+}

@@ -1,0 +1,67 @@
+/* group/core_state.c - what every install carries beside the machine's state (C11).
+ *
+ * Encoded, version 1, little-endian:
+ *
+ *   offset  size  field
+ *        0     1  version = 1
+ *        1    16  applied position (index, term)
+ *       17    16  log sum there
+ *       33     8  log time in ms
+ *       41    16  birth id
+ *       57    16  fingerprint key
+ *       73     8  config index, <= applied index
+ *       81        configuration (wire/config.h)
+ */
+#include <string.h>
+
+#include "base/assert.h"
+#include "group/internal.h"
+
+#define CORE_STATE_VERSION 1u
+
+size_t core_state_encode(const struct core_state *state, void *out, size_t capacity)
+{
+    uint8_t bytes[CORE_STATE_BYTES_MAX];
+    struct writer writer = writer_over(bytes, sizeof bytes);
+    put_u8(&writer, CORE_STATE_VERSION);
+    put_position(&writer, state->applied.position);
+    put_log_sum(&writer, state->applied.sum);
+    put_u64(&writer, state->time_ms);
+    put_copy(&writer, state->birth.bytes, sizeof state->birth.bytes);
+    put_copy(&writer, state->fingerprint_key, sizeof state->fingerprint_key);
+    put_u64(&writer, state->config_index);
+    if (state->config_index != 0) config_encode(&state->config, &writer);
+    ASSERT(!writer.failed);
+    if (writer.bytes <= capacity) memcpy(out, bytes, writer.bytes);
+    return writer.bytes;
+}
+
+enum mortar_status core_state_decode(struct mortar_bytes in, struct core_state *out_state)
+{
+    struct reader reader = reader_over(in);
+    struct core_state state = {.birth_known = true};
+    const uint8_t version = get_u8(&reader);
+    state.applied.position = get_position(&reader);
+    state.applied.sum = get_log_sum(&reader);
+    state.time_ms = get_u64(&reader);
+    get_copy(&reader, state.birth.bytes, sizeof state.birth.bytes);
+    get_copy(&reader, state.fingerprint_key, sizeof state.fingerprint_key);
+    state.config_index = get_u64(&reader);
+    if (reader.failed || version != CORE_STATE_VERSION) return MORTAR_E_CORRUPT;
+    if (state.config_index == 0 || state.config_index > state.applied.position.index) {
+        return MORTAR_E_CORRUPT;
+    }
+    const enum mortar_status status =
+        config_decode(get_bytes(&reader, reader.bytes), &state.config);
+    if (status != MORTAR_OK) return status;
+    *out_state = state;
+    return MORTAR_OK;
+}
+
+enum mortar_status mortar_sync_core_state(const struct mortar_sync *sync, void *out,
+                                          size_t capacity, size_t *out_bytes)
+{
+    const size_t bytes = core_state_encode(&sync->core->state, out, capacity);
+    *out_bytes = bytes;
+    return bytes <= capacity ? MORTAR_OK : MORTAR_E_NO_SPACE;
+}

@@ -1,0 +1,313 @@
+/* group/drive.c - gives raft its events and carries out what it wants, in order. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "group/internal.h"
+#include "wire/record.h"
+
+/* ---- Appends out ---- */
+
+static void send_job_free(struct mortar_core *core, struct send_job *job)
+{
+    mortar_buffer_release(job->frame);
+    core_release(core, job, sizeof *job);
+}
+
+static void send_job_finish(struct mortar_core *core, struct send_job *job)
+{
+    struct writer out = writer_over(mortar_buffer_data(job->frame) + FRAME_HEADER_BYTES,
+                                    APPEND_REQUEST_BYTES);
+    append_request_encode(&job->append, &out);
+    ASSERT(out.bytes == APPEND_REQUEST_BYTES);
+    core->counters.appends_sent++;
+    struct mortar_buffer *frame = job->frame;
+    job->frame = NULL;
+    outbox_send_frame(core, &job->to, MESSAGE_APPEND_REQUEST, frame,
+                      job->bytes - FRAME_HEADER_BYTES, true);
+    send_job_free(core, job);
+}
+
+static void send_job_read(struct mortar_core *core, struct send_job *job);
+
+static void on_send_read(struct mortar_core *core, void *argument, enum mortar_status status,
+                         const struct mortar_log_run *run)
+{
+    struct send_job *job = argument;
+    /* Cut or pruned since, or superseded: raft will find out from the reply that never comes. */
+    if (status != MORTAR_OK || job->append.term != raft_term(core->raft) ||
+        job->bytes + run->bytes > mortar_buffer_capacity(job->frame)) {
+        send_job_free(core, job);
+        return;
+    }
+    memcpy(mortar_buffer_data(job->frame) + job->bytes,
+           mortar_buffer_data(run->buffer) + run->offset, run->bytes);
+    job->bytes += run->bytes;
+    job->first += run->count;
+    if (job->first > job->last) {
+        send_job_finish(core, job);
+    } else {
+        send_job_read(core, job);
+    }
+}
+
+static void send_job_read(struct mortar_core *core, struct send_job *job)
+{
+    const size_t room = mortar_buffer_capacity(job->frame) - job->bytes;
+    const enum mortar_status status =
+        log_read(core, job->first, job->last, room, on_send_read, job);
+    if (status != MORTAR_OK) send_job_free(core, job);
+}
+
+static void send_append(struct mortar_core *core, const struct mortar_member_id *to,
+                        const struct append_request *append, uint64_t first, uint64_t last)
+{
+    if (first > last) {
+        outbox_send(core, to, MESSAGE_APPEND_REQUEST, append);
+        return;
+    }
+    const uint64_t run_bytes =
+        core->storage.ops->bytes(core->storage.self, MORTAR_LOG_MAIN, first, last);
+    const size_t header = FRAME_HEADER_BYTES + APPEND_REQUEST_BYTES;
+    struct send_job *job = core_reserve(core, sizeof *job);
+    if (job == NULL) return;
+    *job = (struct send_job){
+        .to = *to, .append = *append, .first = first, .last = last, .bytes = header};
+    job->frame = mortar_buffer_new(&core->allocator, header + (size_t)run_bytes);
+    if (job->frame == NULL) {
+        send_job_free(core, job);
+        return;
+    }
+    send_job_read(core, job);
+}
+
+/* ---- Appends in ---- */
+
+/* The first `count` records of the bytes from `offset` on, as a run of the frame in hand. */
+static struct mortar_log_run foreign_run(const struct mortar_core *core, size_t offset,
+                                         uint64_t first, uint32_t count)
+{
+    const struct mortar_bytes entries = core->raft_event->append_request.entries;
+    ASSERT(core->raft_frame != NULL);
+    ASSERT(offset <= entries.bytes);
+    const struct mortar_bytes rest = {entries.data + offset, entries.bytes - offset};
+    struct reader in = reader_over(rest);
+    for (uint32_t i = 0; i < count; i++) {
+        struct mortar_entry entry;
+        const enum mortar_status status = record_decode(&in, &entry);
+        ASSERT(status == MORTAR_OK); /* Verified when the message came in. */
+        ASSERT(entry.index == first + i);
+    }
+    return (struct mortar_log_run){
+        .buffer = core->raft_frame,
+        .offset = core->raft_entries_offset + offset,
+        .bytes = rest.bytes - in.bytes,
+        .first = first,
+        .count = count,
+    };
+}
+
+static void note_entries(struct mortar_core *core, const struct mortar_log_run *run)
+{
+    struct reader in = reader_over((struct mortar_bytes){
+        mortar_buffer_data(run->buffer) + run->offset, run->bytes});
+    struct mortar_entry entry;
+    while (in.bytes > 0 && record_decode(&in, &entry) == MORTAR_OK) {
+        if (entry.kind == MORTAR_ENTRY_FOUND) core_learn_found(core, entry.bytes);
+        if (entry.time_ms > core->log_time_ms) core->log_time_ms = entry.time_ms;
+    }
+}
+
+static void append_foreign(struct mortar_core *core, const struct raft_effect *effect)
+{
+    const struct mortar_log_run run =
+        foreign_run(core, effect->append_foreign.offset, effect->append_foreign.first.index,
+                    effect->append_foreign.count);
+    log_append(core, MORTAR_LOG_MAIN, &run);
+    note_entries(core, &run);
+}
+
+static void append_tail(struct mortar_core *core, const struct raft_effect *effect)
+{
+    const uint64_t first = effect->append_foreign.first.index;
+    const struct mortar_log_run run =
+        foreign_run(core, effect->append_foreign.offset, first, effect->append_foreign.count);
+    log_append(core, MORTAR_LOG_TAIL, &run);
+    session_note_tail(core, &run);
+    session_buffer(core, core->raft_event->append_request.prev, first, first + run.count - 1,
+                   run.bytes);
+}
+
+/* ---- Effects ---- */
+
+static void on_role(struct mortar_core *core, const struct raft_effect *effect)
+{
+    core->changed = true;
+    const struct mortar_member_id leader = effect->role.leader;
+    const bool leads = effect->role.role == MORTAR_LEADER;
+    if (!mortar_member_id_equal(&leader, &core->last_leader)) {
+        if (!mortar_member_id_is_none(&leader)) core->counters.leader_changes++;
+        requests_on_leader_lost(core);
+        core->last_leader = leader;
+    }
+    if (effect->role.role == MORTAR_CANDIDATE) core->counters.elections++;
+    if (leads && core->session_open) session_close(core, MORTAR_E_CANCELLED);
+    reads_on_role(core);
+    core->provider.base.wake = true;
+    core->session.base.wake = true;
+}
+
+static void on_append_own(struct mortar_core *core, const struct raft_effect *effect)
+{
+    switch (effect->append_own.kind) {
+    case MORTAR_ENTRY_COMMAND:
+    case MORTAR_ENTRY_MARKER:
+        propose_requests(core, effect->append_own.position, effect->append_own.count);
+        return;
+    case MORTAR_ENTRY_NOOP:
+    case MORTAR_ENTRY_TIME:
+    case MORTAR_ENTRY_CONFIG:
+        propose_own(core, effect->append_own.kind, effect->append_own.position,
+                    effect->append_own.config);
+        return;
+    case MORTAR_ENTRY_FOUND:
+        break;
+    }
+    ASSERT(!"raft proposes no founding entry");
+}
+
+static void on_send(struct mortar_core *core, const struct raft_effect *effect)
+{
+    switch (effect->send.message) {
+    case MESSAGE_VOTE_REQUEST:
+        outbox_send(core, &effect->send.to, MESSAGE_VOTE_REQUEST, &effect->send.vote_request);
+        return;
+    case MESSAGE_VOTE_REPLY:
+        outbox_send(core, &effect->send.to, MESSAGE_VOTE_REPLY, &effect->send.vote_reply);
+        return;
+    case MESSAGE_APPEND_REPLY:
+        outbox_send(core, &effect->send.to, MESSAGE_APPEND_REPLY, &effect->send.append_reply);
+        return;
+    case MESSAGE_APPEND_REQUEST:
+    case MESSAGE_READ_REQUEST:
+    case MESSAGE_READ_REPLY:
+    case MESSAGE_FORWARD_REQUEST:
+    case MESSAGE_FORWARD_REPLY:
+    case MESSAGE_JOIN_REQUEST:
+    case MESSAGE_JOIN_REPLY:
+    case MESSAGE_SYNC:
+    case MESSAGE_LEASE:
+    case MESSAGE_PART:
+        break;
+    }
+    ASSERT(!"raft sends votes and append replies only");
+}
+
+static void open_session(struct mortar_core *core, const struct raft_effect *effect)
+{
+    const struct append_request *append = &core->raft_event->append_request;
+    session_open(core, effect->sync_open.prev, effect->sync_open.leader_commit, append->entries,
+                 append->count);
+}
+
+static void reopen_tail(struct mortar_core *core, const struct mortar_anchor_point *base)
+{
+    struct mortar_anchor_point old_base;
+    struct mortar_position old_last;
+    if (log_tail(core, &old_base, &old_last)) log_tail_drop(core);
+    session_cut_tail_configs(core, 0);
+    log_tail_open(core, base);
+}
+
+static void carry_out(struct mortar_core *core, const struct raft_effect *effect)
+{
+    switch (effect->type) {
+    case RAFT_SAVE_VOTE:
+        log_save_vote(core, effect->save_vote.term, &effect->save_vote.voted_for);
+        return;
+    case RAFT_TRUNCATE:
+        log_truncate(core, MORTAR_LOG_MAIN, effect->index);
+        requests_on_truncate(core, effect->index);
+        return;
+    case RAFT_APPEND_OWN:
+        on_append_own(core, effect);
+        return;
+    case RAFT_APPEND_FOREIGN:
+        append_foreign(core, effect);
+        return;
+    case RAFT_SEND:
+        on_send(core, effect);
+        return;
+    case RAFT_SEND_APPEND:
+        send_append(core, &effect->send_append.to, &effect->send_append.append,
+                    effect->send_append.first, effect->send_append.last);
+        return;
+    case RAFT_COMMIT:
+        apply_on_commit(core, effect->position);
+        return;
+    case RAFT_ROLE:
+        on_role(core, effect);
+        return;
+    case RAFT_CONFIG:
+        core->changed = true;
+        return;
+    case RAFT_READ_CONFIRMED:
+        reads_on_confirmed(core, effect->round);
+        return;
+    case RAFT_SYNC_OPEN:
+        open_session(core, effect);
+        return;
+    case RAFT_TAIL_OPEN:
+        reopen_tail(core, &effect->anchor);
+        return;
+    case RAFT_TAIL_APPEND:
+        append_tail(core, effect);
+        return;
+    case RAFT_TAIL_TRUNCATE:
+        log_truncate(core, MORTAR_LOG_TAIL, effect->index);
+        session_cut_tail_configs(core, effect->index);
+        return;
+    case RAFT_REMOVED:
+        core->removed = true;
+        core->changed = true;
+        return;
+    }
+}
+
+/* A step may lead to another (a session opens): effects are copied out of the shared scratch
+ * first, so that the inner step finds it empty. */
+enum mortar_status drive(struct mortar_core *core, const struct raft_event *event)
+{
+    if (core->failure != MORTAR_OK) return MORTAR_E_FAILED;
+    struct raft_effects *effects = core->raft_effects;
+    struct raft_effects *nested = NULL;
+    if (core->driving) {
+        nested = core_reserve(core, sizeof *nested);
+        if (nested == NULL) {
+            core_fail(core, MORTAR_E_NO_MEMORY);
+            return MORTAR_E_FAILED;
+        }
+        effects = nested;
+    }
+    const struct raft_event *outer_event = core->raft_event;
+    const bool outer_driving = core->driving;
+    core->raft_event = event;
+    core->driving = true;
+    enum mortar_status status;
+    bool again;
+    do {
+        effects->count = 0;
+        status = raft_step(core->raft, event, effects);
+        again = event->type == RAFT_FLUSH && effects->count > 0;
+        for (uint32_t i = 0; i < effects->count; i++) carry_out(core, &effects->items[i]);
+    } while (again && core->failure == MORTAR_OK);
+    core->raft_event = outer_event;
+    core->driving = outer_driving;
+    core_release(core, nested, nested == NULL ? 0 : sizeof *nested);
+    return status;
+}
+
+void drive_settle(struct mortar_core *core)
+{
+    while (core->failure == MORTAR_OK && log_reap(core)) {
+    }
+}

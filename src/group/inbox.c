@@ -1,0 +1,330 @@
+/* group/inbox.c - frames in: checked by the host's threads, decoded and dispatched here. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "group/internal.h"
+#include "wire/record.h"
+
+/* The longest message that may come in parts: one forwarded batch, or one append of one entry. */
+#define LONG_MESSAGE_BYTES_MAX (MORTAR_COMMAND_BYTES_LIMIT + 64u * 1024u)
+
+enum mortar_status mortar_core_frame_check(struct mortar_bytes frame, enum mortar_lane lane,
+                                           const struct mortar_group_id *group)
+{
+    struct frame_header header;
+    struct mortar_bytes payload;
+    const enum mortar_status status = frame_open(frame, lane, &header, &payload);
+    if (status != MORTAR_OK) return status;
+    if (header.group != frame_group_tag(group)) return MORTAR_E_GROUP;
+    if (header.type != MESSAGE_SYNC) return MORTAR_OK;
+    struct sync_message message;
+    if (sync_message_decode(payload, &message) != MORTAR_OK) return MORTAR_E_CORRUPT;
+    /* A method's bytes may cross members; their sum is the runtime's (design 6). */
+    return checksum_64(message.bytes, 0) == message.checksum ? MORTAR_OK : MORTAR_E_CORRUPT;
+}
+
+/* ---- Appends ---- */
+
+/* Where the entries' sums can be checked from: our own entry at prev, or the base of the tail that
+ * the leader vouches for. */
+static bool known_sum_at_prev(const struct mortar_core *core, const struct append_request *message,
+                              struct mortar_anchor_point *out_after)
+{
+    uint64_t term;
+    struct mortar_anchor_point after = {.position = message->prev};
+    if (log_term_at(core, message->prev.index, &term) && term == message->prev.term &&
+        log_sum_at(core, message->prev.index, &after.sum)) {
+        *out_after = after;
+        return true;
+    }
+    const struct mortar_storage *storage = &core->storage;
+    if (storage->ops->term_at(storage->self, MORTAR_LOG_TAIL, message->prev.index, &term) &&
+        term == message->prev.term &&
+        storage->ops->sum_at(storage->self, MORTAR_LOG_TAIL, message->prev.index, &after.sum)) {
+        *out_after = after;
+        return true;
+    }
+    if (message->sync_id != 0 &&
+        mortar_position_equal(message->prev, message->tail_base.position)) {
+        *out_after = message->tail_base;
+        return true;
+    }
+    return false;
+}
+
+static void note_vouched(struct mortar_core *core, const struct mortar_member_id *from,
+                         const struct append_request *message)
+{
+    const struct mortar_member_id leader = raft_leader(core->raft);
+    if (message->term != raft_term(core->raft) || !mortar_member_id_equal(&leader, from)) return;
+    if (core->vouched_term == message->term &&
+        message->vouched.position.index < core->vouched.position.index) {
+        return;
+    }
+    core->vouched = message->vouched;
+    core->vouched_term = message->term;
+    if (core->session_open) core->session.base.wake = true;
+}
+
+static enum mortar_status on_append(struct mortar_core *core, const struct mortar_member_id *from,
+                                    struct mortar_bytes payload, struct mortar_buffer *buffer)
+{
+    struct raft_event event = {
+        .type = RAFT_RECEIVE, .from = *from, .message = MESSAGE_APPEND_REQUEST};
+    struct append_request *message = &event.append_request;
+    if (append_request_decode(payload, message) != MORTAR_OK) return MORTAR_E_PROTOCOL;
+    if (message->count > 0) {
+        struct mortar_anchor_point after;
+        struct record_run run;
+        if (known_sum_at_prev(core, message, &after) &&
+            record_run_verify(message->entries, after, 0, message->count, NULL, &run) !=
+                MORTAR_OK) {
+            /* Either side holds damaged bytes: nothing of it enters the log (C4). */
+            TRACE(core, SYNC_REFUSED, from, 0, MORTAR_E_UNVERIFIED, message->prev.index + 1,
+                  message->prev.index + message->count);
+            core->counters.frames_refused++;
+            return MORTAR_OK;
+        }
+        core->raft_frame = buffer;
+        core->raft_entries_offset =
+            (size_t)(message->entries.data - mortar_buffer_data(buffer));
+    }
+    drive(core, &event);
+    core->raft_frame = NULL;
+    note_vouched(core, from, message);
+    return MORTAR_OK;
+}
+
+static enum mortar_status on_append_reply(struct mortar_core *core,
+                                          const struct mortar_member_id *from,
+                                          struct mortar_bytes payload)
+{
+    struct raft_event event = {
+        .type = RAFT_RECEIVE, .from = *from, .message = MESSAGE_APPEND_REPLY};
+    if (append_reply_decode(payload, &event.append_reply) != MORTAR_OK) return MORTAR_E_PROTOCOL;
+    drive(core, &event);
+    return MORTAR_OK;
+}
+
+/* ---- Votes ---- */
+
+static enum mortar_status on_vote_request(struct mortar_core *core,
+                                          const struct mortar_member_id *from,
+                                          struct mortar_bytes payload)
+{
+    struct raft_event event = {
+        .type = RAFT_RECEIVE, .from = *from, .message = MESSAGE_VOTE_REQUEST};
+    if (vote_request_decode(payload, &event.vote_request) != MORTAR_OK) return MORTAR_E_PROTOCOL;
+    drive(core, &event);
+    return MORTAR_OK;
+}
+
+static enum mortar_status on_vote_reply(struct mortar_core *core,
+                                        const struct mortar_member_id *from,
+                                        struct mortar_bytes payload)
+{
+    struct raft_event event = {
+        .type = RAFT_RECEIVE, .from = *from, .message = MESSAGE_VOTE_REPLY};
+    if (vote_reply_decode(payload, &event.vote_reply) != MORTAR_OK) return MORTAR_E_PROTOCOL;
+    drive(core, &event);
+    return MORTAR_OK;
+}
+
+/* ---- Joining ---- */
+
+static enum mortar_status add_joiner(struct mortar_core *core, const struct mortar_member_id *from,
+                                     const struct join_request *request)
+{
+    if (raft_role(core->raft) != MORTAR_LEADER) return MORTAR_E_NOT_LEADER;
+    if (config_find(raft_config(core->raft), from) != NULL) return MORTAR_OK;
+    struct config_change change = {
+        .kind = request->observer ? CONFIG_ADD_OBSERVER : CONFIG_ADD_LEARNER, .member = *from};
+    memcpy(change.address, request->address, sizeof change.address);
+    const struct raft_event event = {.type = RAFT_CHANGE,
+                                     .change = {.changes = &change, .count = 1}};
+    const enum mortar_status status = drive(core, &event);
+    return status == MORTAR_OK ? MORTAR_E_CHANGING : status;
+}
+
+static enum mortar_status on_join_request(struct mortar_core *core,
+                                          const struct mortar_member_id *from,
+                                          struct mortar_bytes payload)
+{
+    struct join_request request;
+    if (join_request_decode(payload, &request) != MORTAR_OK) return MORTAR_E_PROTOCOL;
+    struct join_reply reply = {.status = add_joiner(core, from, &request),
+                               .leader = raft_leader(core->raft)};
+    TRACE(core, JOIN, from, (uint64_t)reply.status);
+    outbox_send(core, from, MESSAGE_JOIN_REPLY, &reply);
+    return MORTAR_OK;
+}
+
+/* The reply only hurries the next question; what counts is the configuration itself. */
+static enum mortar_status on_join_reply(struct mortar_core *core, struct mortar_bytes payload)
+{
+    struct join_reply reply;
+    if (join_reply_decode(payload, &reply) != MORTAR_OK) return MORTAR_E_PROTOCOL;
+    TRACE(core, JOIN, &reply.leader, (uint64_t)reply.status);
+    if (reply.status == MORTAR_E_REMOVED) {
+        core->removed = true;
+        core->changed = true;
+    }
+    const struct peer *leader = peer_find(core, &reply.leader);
+    if (reply.status != MORTAR_E_NOT_LEADER || !core->joining || leader == NULL) return MORTAR_OK;
+    core->join_turn = (uint32_t)(leader - core->peers);
+    core->join_tick = core->ticks + 1;
+    return MORTAR_OK;
+}
+
+/* ---- Parts ---- */
+
+static enum mortar_status dispatch(struct mortar_core *core, const struct mortar_member_id *from,
+                                   enum mortar_lane lane, uint8_t type,
+                                   struct mortar_bytes payload, struct mortar_buffer *buffer);
+
+static enum mortar_status begin_parts(struct mortar_core *core, struct peer *peer,
+                                      const struct part *part)
+{
+    peer_forget_parts(peer);
+    if (part->offset != 0) return MORTAR_OK; /* The start was lost: wait for the next message. */
+    if (part->total_bytes > LONG_MESSAGE_BYTES_MAX) return MORTAR_E_PROTOCOL;
+    peer->part_buffer = mortar_buffer_new(&core->allocator, part->total_bytes);
+    if (peer->part_buffer == NULL) return MORTAR_OK; /* As if lost. */
+    peer->part_number = part->number;
+    peer->part_total = part->total_bytes;
+    peer->part_type = part->inner_type;
+    return MORTAR_OK;
+}
+
+static enum mortar_status on_part(struct mortar_core *core, const struct mortar_member_id *from,
+                                  struct mortar_bytes payload)
+{
+    struct part part;
+    if (part_decode(payload, &part) != MORTAR_OK) return MORTAR_E_PROTOCOL;
+    if (part.from_leader) raft_heard_leader(core->raft, from, part.term);
+    struct peer *peer = peer_find(core, from);
+    if (peer == NULL) return MORTAR_OK;
+    if (peer->part_buffer == NULL || peer->part_number != part.number) {
+        const enum mortar_status status = begin_parts(core, peer, &part);
+        if (status != MORTAR_OK || peer->part_buffer == NULL) return status;
+    }
+    if (part.total_bytes != peer->part_total || part.inner_type != peer->part_type ||
+        part.bytes.bytes > peer->part_total - peer->part_got) {
+        peer_forget_parts(peer);
+        return MORTAR_E_PROTOCOL;
+    }
+    if (part.offset != peer->part_got) { /* One was lost or came twice. */
+        if (part.offset > peer->part_got) peer_forget_parts(peer);
+        return MORTAR_OK;
+    }
+    memcpy(mortar_buffer_data(peer->part_buffer) + peer->part_got, part.bytes.data,
+           part.bytes.bytes);
+    peer->part_got += (uint32_t)part.bytes.bytes;
+    if (peer->part_got < peer->part_total) return MORTAR_OK;
+
+    struct mortar_buffer *whole = peer->part_buffer;
+    const uint8_t type = peer->part_type;
+    peer->part_buffer = NULL;
+    peer_forget_parts(peer);
+    const size_t bytes = part.total_bytes;
+    mortar_buffer_set_bytes(whole, bytes);
+    const enum mortar_status status =
+        dispatch(core, from, MORTAR_LANE_CONTROL, type,
+                 (struct mortar_bytes){mortar_buffer_data(whole), bytes}, whole);
+    mortar_buffer_release(whole);
+    return status;
+}
+
+/* ---- The rest ---- */
+
+static enum mortar_status on_request(struct mortar_core *core, const struct mortar_member_id *from,
+                                     enum message_type type, struct mortar_bytes payload)
+{
+    struct read_request read;
+    struct read_reply read_reply;
+    struct forward_request forward;
+    struct forward_reply forward_reply;
+    struct lease lease;
+    enum mortar_status status = MORTAR_E_PROTOCOL;
+    if (type == MESSAGE_READ_REQUEST) {
+        status = read_request_decode(payload, &read);
+        if (status == MORTAR_OK) reads_on_request(core, from, &read);
+    } else if (type == MESSAGE_READ_REPLY) {
+        status = read_reply_decode(payload, &read_reply);
+        if (status == MORTAR_OK) reads_on_reply(core, &read_reply);
+    } else if (type == MESSAGE_FORWARD_REQUEST) {
+        status = forward_request_decode(payload, &forward);
+        if (status == MORTAR_OK) requests_on_forward(core, from, &forward);
+    } else if (type == MESSAGE_FORWARD_REPLY) {
+        status = forward_reply_decode(payload, &forward_reply);
+        if (status == MORTAR_OK) requests_on_reply(core, from, &forward_reply);
+    } else if (type == MESSAGE_LEASE) {
+        status = lease_decode(payload, &lease);
+        if (status == MORTAR_OK) lease_on_message(core, from, &lease);
+    }
+    return status == MORTAR_OK ? MORTAR_OK : MORTAR_E_PROTOCOL;
+}
+
+static enum mortar_status on_sync(struct mortar_core *core, const struct mortar_member_id *from,
+                                  enum mortar_lane lane, struct mortar_bytes payload,
+                                  struct mortar_buffer *buffer)
+{
+    struct sync_message message;
+    if (sync_message_decode(payload, &message) != MORTAR_OK) return MORTAR_E_PROTOCOL;
+    sync_on_message(core, from, lane, &message, buffer);
+    return MORTAR_OK;
+}
+
+static enum mortar_status dispatch(struct mortar_core *core, const struct mortar_member_id *from,
+                                   enum mortar_lane lane, uint8_t type,
+                                   struct mortar_bytes payload, struct mortar_buffer *buffer)
+{
+    if (lane == MORTAR_LANE_BULK && type != MESSAGE_SYNC) return MORTAR_E_PROTOCOL;
+    switch ((enum message_type)type) {
+    case MESSAGE_VOTE_REQUEST:
+        return on_vote_request(core, from, payload);
+    case MESSAGE_VOTE_REPLY:
+        return on_vote_reply(core, from, payload);
+    case MESSAGE_APPEND_REQUEST:
+        return on_append(core, from, payload, buffer);
+    case MESSAGE_APPEND_REPLY:
+        return on_append_reply(core, from, payload);
+    case MESSAGE_READ_REQUEST:
+    case MESSAGE_READ_REPLY:
+    case MESSAGE_FORWARD_REQUEST:
+    case MESSAGE_FORWARD_REPLY:
+    case MESSAGE_LEASE:
+        return on_request(core, from, (enum message_type)type, payload);
+    case MESSAGE_JOIN_REQUEST:
+        return on_join_request(core, from, payload);
+    case MESSAGE_JOIN_REPLY:
+        return on_join_reply(core, payload);
+    case MESSAGE_SYNC:
+        return on_sync(core, from, lane, payload, buffer);
+    case MESSAGE_PART:
+        /* A part of a part would never end. */
+        return buffer == NULL ? MORTAR_E_PROTOCOL : on_part(core, from, payload);
+    }
+    return MORTAR_E_PROTOCOL;
+}
+
+enum mortar_status mortar_core_frame(struct mortar_core *core,
+                                     const struct mortar_member_id *from, enum mortar_lane lane,
+                                     struct mortar_buffer *frame)
+{
+    if (core->stopped || core->failure != MORTAR_OK) return MORTAR_OK;
+    const struct mortar_bytes bytes = {mortar_buffer_data(frame), mortar_buffer_bytes(frame)};
+    struct frame_header header;
+    if (bytes.bytes < FRAME_HEADER_BYTES ||
+        frame_header_decode(bytes, lane, &header) != MORTAR_OK ||
+        header.payload_bytes != bytes.bytes - FRAME_HEADER_BYTES) {
+        core->counters.frames_refused++;
+        return MORTAR_E_PROTOCOL;
+    }
+    const struct mortar_bytes payload = {bytes.data + FRAME_HEADER_BYTES, header.payload_bytes};
+    const enum mortar_status status = dispatch(core, from, lane, header.type, payload, frame);
+    if (status != MORTAR_OK) core->counters.frames_refused++;
+    if (core->failure == MORTAR_OK) drive_settle(core);
+    return status;
+}

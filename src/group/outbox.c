@@ -1,0 +1,245 @@
+/* group/outbox.c - frames out. Sends of consensus wait behind the saves before them (thesis 3.8);
+ * what is longer than a control frame leaves in parts (C8). */
+#include <string.h>
+
+#include "base/assert.h"
+#include "group/internal.h"
+#include "wire/record.h"
+
+void core_push_effect(struct mortar_core *core, const struct mortar_effect *effect)
+{
+    if (ring_push(&core->effects, effect)) return;
+    /* No memory for an effect: the message is lost, which the protocol lives with; a completion
+     * must not be lost, so the replica dies loudly instead. */
+    if (effect->type == MORTAR_EFFECT_SEND) {
+        mortar_buffer_release(effect->send.frame);
+        return;
+    }
+    ASSERT(effect->type == MORTAR_EFFECT_CHANGED);
+}
+
+/* ---- Peers ---- */
+
+struct peer *peer_find(struct mortar_core *core, const struct mortar_member_id *id)
+{
+    for (uint32_t i = 0; i < GROUP_PEERS_MAX; i++) {
+        struct peer *peer = &core->peers[i];
+        if (peer->used && mortar_member_id_equal(&peer->id, id)) return peer;
+    }
+    return NULL;
+}
+
+struct peer *peer_make(struct mortar_core *core, const struct mortar_member_id *id)
+{
+    struct peer *peer = peer_find(core, id);
+    if (peer != NULL) return peer;
+    for (uint32_t i = 0; i < GROUP_PEERS_MAX; i++) {
+        peer = &core->peers[i];
+        if (peer->used) continue;
+        *peer = (struct peer){.id = *id, .used = true};
+        return peer;
+    }
+    return NULL;
+}
+
+void peer_forget_parts(struct peer *peer)
+{
+    mortar_buffer_release(peer->part_buffer);
+    peer->part_buffer = NULL;
+    peer->part_got = 0;
+    peer->part_total = 0;
+}
+
+void mortar_core_link(struct mortar_core *core, const struct mortar_member_id *member,
+                      enum mortar_lane lane, bool up)
+{
+    if (core->stopped) return;
+    struct peer *peer = up ? peer_make(core, member) : peer_find(core, member);
+    if (peer == NULL || peer->up[lane] == up) return;
+    peer->up[lane] = up;
+    core->changed = true;
+    if (lane == MORTAR_LANE_CONTROL && !up) peer_forget_parts(peer);
+    if (!peer->up[MORTAR_LANE_CONTROL] && !peer->up[MORTAR_LANE_BULK]) peer->used = false;
+    if (core->failure != MORTAR_OK) return;
+    if (lane == MORTAR_LANE_CONTROL) {
+        drive(core, &(struct raft_event){.type = RAFT_LINK, .from = *member, .up = up});
+        if (!up && mortar_member_id_equal(member, &core->last_leader)) {
+            requests_on_leader_lost(core);
+        }
+    }
+    core->provider.base.wake = true;
+    core->session.base.wake = true;
+}
+
+/* ---- Frames ---- */
+
+static void push_frame(struct mortar_core *core, const struct mortar_member_id *to,
+                       enum mortar_lane lane, struct mortar_buffer *frame, bool ordered)
+{
+    const struct mortar_effect effect = {.type = MORTAR_EFFECT_SEND,
+                                         .send = {.to = *to, .lane = lane, .frame = frame}};
+    if (ordered && core->saves_pending > 0) {
+        if (!ring_push(&core->held, &effect)) mortar_buffer_release(frame);
+        return;
+    }
+    core_push_effect(core, &effect);
+}
+
+void outbox_release_held(struct mortar_core *core)
+{
+    struct mortar_effect effect;
+    while (core->saves_pending == 0 && ring_pop(&core->held, &effect)) {
+        core_push_effect(core, &effect);
+    }
+}
+
+/* Cuts a long payload into parts; lost memory loses the message, as a network could. */
+static void send_parts(struct mortar_core *core, const struct mortar_member_id *to,
+                       enum message_type type, struct mortar_bytes payload, bool ordered)
+{
+    const size_t piece_max = MORTAR_CONTROL_FRAME_BYTES_MAX - FRAME_HEADER_BYTES - PART_BYTES;
+    const uint64_t number = ++core->part_number;
+    for (size_t offset = 0; offset < payload.bytes; offset += piece_max) {
+        const size_t left = payload.bytes - offset;
+        const size_t piece = left < piece_max ? left : piece_max;
+        struct mortar_buffer *frame =
+            mortar_buffer_new(&core->allocator, FRAME_HEADER_BYTES + PART_BYTES + piece);
+        if (frame == NULL) return;
+        const struct part part = {
+            .term = raft_term(core->raft),
+            .number = number,
+            .total_bytes = (uint32_t)payload.bytes,
+            .offset = (uint32_t)offset,
+            .inner_type = (uint8_t)type,
+            .from_leader = raft_role(core->raft) == MORTAR_LEADER,
+            .bytes = {payload.data + offset, piece},
+        };
+        struct writer out = writer_over(mortar_buffer_data(frame), mortar_buffer_capacity(frame));
+        const size_t place = frame_begin(&out);
+        part_encode(&part, &out);
+        frame_end(&out, place, WIRE_VERSION_MAX, MORTAR_LANE_CONTROL, MESSAGE_PART,
+                  core->group_tag);
+        ASSERT(!out.failed);
+        mortar_buffer_set_bytes(frame, out.bytes);
+        push_frame(core, to, MORTAR_LANE_CONTROL, frame, ordered);
+    }
+}
+
+void outbox_send_frame(struct mortar_core *core, const struct mortar_member_id *to,
+                       enum message_type type, struct mortar_buffer *frame, size_t payload_bytes,
+                       bool ordered)
+{
+    const struct peer *peer = peer_find(core, to);
+    if (peer == NULL || !peer->up[MORTAR_LANE_CONTROL]) {
+        mortar_buffer_release(frame);
+        return;
+    }
+    uint8_t *data = mortar_buffer_data(frame);
+    if (FRAME_HEADER_BYTES + payload_bytes > MORTAR_CONTROL_FRAME_BYTES_MAX) {
+        send_parts(core, to, type,
+                   (struct mortar_bytes){data + FRAME_HEADER_BYTES, payload_bytes}, ordered);
+        mortar_buffer_release(frame);
+        return;
+    }
+    frame_seal(data, WIRE_VERSION_MAX, MORTAR_LANE_CONTROL, (uint8_t)type, core->group_tag,
+               (uint32_t)payload_bytes);
+    mortar_buffer_set_bytes(frame, FRAME_HEADER_BYTES + payload_bytes);
+    push_frame(core, to, MORTAR_LANE_CONTROL, frame, ordered);
+}
+
+/* ---- Messages ---- */
+
+static size_t payload_bytes_max(enum message_type type, const void *message)
+{
+    switch (type) {
+    case MESSAGE_VOTE_REQUEST:
+        return VOTE_REQUEST_BYTES;
+    case MESSAGE_VOTE_REPLY:
+        return VOTE_REPLY_BYTES;
+    case MESSAGE_APPEND_REQUEST:
+        return APPEND_REQUEST_BYTES;
+    case MESSAGE_APPEND_REPLY:
+        return APPEND_REPLY_BYTES;
+    case MESSAGE_READ_REQUEST:
+        return READ_REQUEST_BYTES;
+    case MESSAGE_READ_REPLY:
+        return READ_REPLY_BYTES;
+    case MESSAGE_FORWARD_REQUEST:
+        return FORWARD_REQUEST_BYTES + ((const struct forward_request *)message)->items.bytes;
+    case MESSAGE_FORWARD_REPLY:
+        return FORWARD_REPLY_BYTES + ((const struct forward_reply *)message)->items.bytes;
+    case MESSAGE_JOIN_REQUEST:
+        return JOIN_REQUEST_BYTES + MORTAR_ADDRESS_BYTES_MAX;
+    case MESSAGE_JOIN_REPLY:
+        return JOIN_REPLY_BYTES;
+    case MESSAGE_LEASE:
+        return LEASE_BYTES;
+    case MESSAGE_SYNC:
+    case MESSAGE_PART:
+        break;
+    }
+    ASSERT(!"sync messages and parts have senders of their own");
+    return 0;
+}
+
+static void encode(enum message_type type, const void *message, struct writer *out)
+{
+    switch (type) {
+    case MESSAGE_VOTE_REQUEST:
+        vote_request_encode(message, out);
+        return;
+    case MESSAGE_VOTE_REPLY:
+        vote_reply_encode(message, out);
+        return;
+    case MESSAGE_APPEND_REQUEST:
+        append_request_encode(message, out);
+        return;
+    case MESSAGE_APPEND_REPLY:
+        append_reply_encode(message, out);
+        return;
+    case MESSAGE_READ_REQUEST:
+        read_request_encode(message, out);
+        return;
+    case MESSAGE_READ_REPLY:
+        read_reply_encode(message, out);
+        return;
+    case MESSAGE_FORWARD_REQUEST:
+        forward_request_encode(message, out);
+        return;
+    case MESSAGE_FORWARD_REPLY:
+        forward_reply_encode(message, out);
+        return;
+    case MESSAGE_JOIN_REQUEST:
+        join_request_encode(message, out);
+        return;
+    case MESSAGE_JOIN_REPLY:
+        join_reply_encode(message, out);
+        return;
+    case MESSAGE_LEASE:
+        lease_encode(message, out);
+        return;
+    case MESSAGE_SYNC:
+    case MESSAGE_PART:
+        return;
+    }
+}
+
+/* What depends on term, vote or log: it must not overtake their saves. */
+static bool is_ordered(enum message_type type)
+{
+    return type == MESSAGE_VOTE_REQUEST || type == MESSAGE_VOTE_REPLY ||
+           type == MESSAGE_APPEND_REQUEST || type == MESSAGE_APPEND_REPLY;
+}
+
+void outbox_send(struct mortar_core *core, const struct mortar_member_id *to,
+                 enum message_type type, const void *message)
+{
+    const size_t bytes_max = payload_bytes_max(type, message);
+    struct mortar_buffer *frame =
+        mortar_buffer_new(&core->allocator, FRAME_HEADER_BYTES + bytes_max);
+    if (frame == NULL) return; /* As if the network had lost it. */
+    struct writer out = writer_over(mortar_buffer_data(frame) + FRAME_HEADER_BYTES, bytes_max);
+    encode(type, message, &out);
+    ASSERT(!out.failed);
+    outbox_send_frame(core, to, type, frame, out.bytes, is_ordered(type));
+}

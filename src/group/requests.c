@@ -1,0 +1,577 @@
+/* group/requests.c - who waits for what, and what they are told (C1).
+ *
+ * A request moves QUEUED -> PROPOSED (we lead) or FORWARDED (another leads). One that stands in the
+ * log is answered by what is *committed* at its position: its own entry, success; another term's,
+ * it can never happen any more. When its entries are cut from our log it is in LIMBO: a later
+ * leader may still hold them, so only the entry committed there tells, or the timeout (UNKNOWN).
+ */
+#include <string.h>
+
+#include "base/assert.h"
+#include "group/internal.h"
+
+#define CHANGES_MAX MORTAR_MEMBERS_MAX
+
+/* ---- Lists ---- */
+
+void request_list_add(struct request_list *list, struct request *request)
+{
+    request->next = NULL;
+    request->previous = list->tail;
+    if (list->tail != NULL) {
+        list->tail->next = request;
+    } else {
+        list->head = request;
+    }
+    list->tail = request;
+    list->count++;
+}
+
+void request_list_remove(struct request_list *list, struct request *request)
+{
+    ASSERT(list->count > 0);
+    if (request->previous != NULL) {
+        request->previous->next = request->next;
+    } else {
+        list->head = request->next;
+    }
+    if (request->next != NULL) {
+        request->next->previous = request->previous;
+    } else {
+        list->tail = request->previous;
+    }
+    request->next = NULL;
+    request->previous = NULL;
+    list->count--;
+}
+
+/* ---- The end of a request ---- */
+
+static void answer_member(struct mortar_core *core, struct request *request,
+                          enum mortar_status status)
+{
+    struct forward_reply reply = {.id = request->forward_id, .status = status};
+    if (status == MORTAR_OK) {
+        reply.first = request->first;
+        reply.last = request->last;
+        if (request->replies != NULL) {
+            reply.count = request->replies_count;
+            reply.items = (struct mortar_bytes){mortar_buffer_data(request->replies),
+                                                mortar_buffer_bytes(request->replies)};
+        }
+    }
+    outbox_send(core, &request->asker, MESSAGE_FORWARD_REPLY, &reply);
+}
+
+static void answer_caller(struct mortar_core *core, struct request *request,
+                          enum mortar_status status)
+{
+    struct mortar_effect effect = {.type = MORTAR_EFFECT_DONE,
+                                   .done = {.id = request->id, .result = {.status = status}}};
+    struct mortar_result *result = &effect.done.result;
+    if (status == MORTAR_OK) {
+        result->first = request->first;
+        result->last = request->last;
+        result->count = request->replies_count;
+        result->replies = request->replies;
+        request->replies = NULL;
+    }
+    core_push_effect(core, &effect);
+}
+
+void request_finish(struct mortar_core *core, struct request_list *list, struct request *request,
+                    enum mortar_status status)
+{
+    request_list_remove(list, request);
+    const bool silent = core->stopped || core->failure != MORTAR_OK;
+    if (!request->remote && request->entry_kind == MORTAR_ENTRY_COMMAND) {
+        answer_caller(core, request, status); /* A marker has no caller. */
+    } else if (request->remote && !silent) {
+        answer_member(core, request, status);
+    }
+    mortar_buffer_release(request->items);
+    mortar_buffer_release(request->replies);
+    core_release(core, request, sizeof *request);
+    core->requests_count--;
+}
+
+/* ---- Arrival ---- */
+
+static bool items_add_up(struct mortar_bytes items, uint32_t count, uint32_t item_bytes_max,
+                         enum mortar_status *out_status)
+{
+    struct reader in = reader_over(items);
+    for (uint32_t i = 0; i < count && !in.failed; i++) {
+        const uint32_t bytes = get_u32(&in);
+        if (bytes > item_bytes_max) {
+            *out_status = MORTAR_E_TOO_LARGE;
+            return false;
+        }
+        (void)get_bytes(&in, bytes);
+    }
+    *out_status = MORTAR_E_INVALID;
+    return reader_done(&in);
+}
+
+static enum mortar_status check_request(const struct mortar_core *core,
+                                        enum mortar_request_kind kind, struct mortar_bytes items,
+                                        uint32_t count)
+{
+    if (core->stopped) return MORTAR_E_CLOSED;
+    if (core->failure != MORTAR_OK) return MORTAR_E_FAILED;
+    if (core->removed) return MORTAR_E_REMOVED;
+    if (core->requests_count >= core->options.requests_max) return MORTAR_E_BUSY;
+    const uint32_t count_max =
+        kind == MORTAR_REQUEST_CHANGE ? CHANGES_MAX : FORWARD_COUNT_MAX;
+    if (count == 0 || count > count_max) return MORTAR_E_INVALID;
+    if (items.bytes > MORTAR_COMMAND_BYTES_LIMIT + 4u) return MORTAR_E_TOO_LARGE;
+    enum mortar_status status = MORTAR_OK;
+    return items_add_up(items, count, core->options.command_bytes_max, &status) ? MORTAR_OK
+                                                                                : status;
+}
+
+static enum mortar_status add_request(struct mortar_core *core, const struct request *like,
+                                      struct mortar_bytes items)
+{
+    const enum mortar_status status = check_request(core, like->kind, items, like->count);
+    if (status == MORTAR_E_BUSY) core->counters.requests_busy++;
+    if (status != MORTAR_OK) return status;
+    struct mortar_buffer *copy = mortar_buffer_new(&core->allocator, items.bytes);
+    struct request *request = core_reserve(core, sizeof *request);
+    if (copy == NULL || request == NULL) {
+        mortar_buffer_release(copy);
+        core_release(core, request, sizeof *request);
+        return MORTAR_E_NO_MEMORY;
+    }
+    memcpy(mortar_buffer_data(copy), items.data, items.bytes);
+    mortar_buffer_set_bytes(copy, items.bytes);
+    *request = *like;
+    request->items = copy;
+    request->state = REQUEST_QUEUED;
+    request_list_add(&core->queued, request);
+    core->requests_count++;
+    return MORTAR_OK;
+}
+
+enum mortar_status mortar_core_submit(struct mortar_core *core, uint64_t id,
+                                      enum mortar_request_kind kind, struct mortar_bytes items,
+                                      uint32_t count, uint32_t timeout_ms)
+{
+    const struct request request = {.id = id,
+                                    .kind = kind,
+                                    .entry_kind = MORTAR_ENTRY_COMMAND,
+                                    .deadline_ms = core->now_ms + timeout_ms,
+                                    .count = count};
+    return add_request(core, &request, items);
+}
+
+enum mortar_status requests_add_marker(struct mortar_core *core, struct mortar_bytes marker)
+{
+    uint8_t item[4 + MARKER_BYTES_MAX];
+    struct writer out = writer_over(item, sizeof item);
+    put_u32(&out, (uint32_t)marker.bytes);
+    put_bytes(&out, marker);
+    if (out.failed) return MORTAR_E_TOO_LARGE;
+    const struct request request = {.kind = MORTAR_REQUEST_FEED,
+                                    .entry_kind = MORTAR_ENTRY_MARKER,
+                                    .deadline_ms = core->now_ms + 1000,
+                                    .count = 1};
+    return add_request(core, &request, (struct mortar_bytes){item, out.bytes});
+}
+
+static enum config_change_kind wire_change_kind(enum mortar_change_kind kind)
+{
+    switch (kind) {
+    case MORTAR_ADD_LEARNER:
+        return CONFIG_ADD_LEARNER;
+    case MORTAR_ADD_OBSERVER:
+        return CONFIG_ADD_OBSERVER;
+    case MORTAR_PROMOTE:
+        return CONFIG_PROMOTE;
+    case MORTAR_DEMOTE:
+        return CONFIG_DEMOTE;
+    case MORTAR_REMOVE:
+        return CONFIG_REMOVE;
+    case MORTAR_CHANGE_ADDRESS:
+        return CONFIG_ADDRESS;
+    }
+    ASSERT(!"checked by the caller");
+    return CONFIG_ADDRESS;
+}
+
+static bool change_is_sound(const struct mortar_change *change)
+{
+    if (change->kind < MORTAR_ADD_LEARNER || change->kind > MORTAR_CHANGE_ADDRESS) return false;
+    if (mortar_member_id_is_none(&change->member)) return false;
+    return change->address == NULL || strlen(change->address) <= MORTAR_ADDRESS_BYTES_MAX;
+}
+
+enum mortar_status mortar_core_change(struct mortar_core *core, uint64_t id,
+                                      const struct mortar_change *changes, uint32_t count,
+                                      uint32_t timeout_ms)
+{
+    /* 4 length, then kind 1, member 48, address length 2, address. */
+    uint8_t items[CHANGES_MAX * (4u + 1u + 48u + 2u + MORTAR_ADDRESS_BYTES_MAX)];
+    if (count == 0 || count > CHANGES_MAX) return MORTAR_E_INVALID;
+    struct writer out = writer_over(items, sizeof items);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!change_is_sound(&changes[i])) return MORTAR_E_INVALID;
+        struct config_change change = {.kind = wire_change_kind(changes[i].kind),
+                                       .member = changes[i].member};
+        if (changes[i].address != NULL) {
+            memcpy(change.address, changes[i].address, strlen(changes[i].address) + 1);
+        }
+        const size_t place = out.bytes;
+        put_u32(&out, 0);
+        config_change_encode(&change, &out);
+        ASSERT(!out.failed);
+        struct writer length = writer_over(items + place, 4);
+        put_u32(&length, (uint32_t)(out.bytes - place - 4));
+    }
+    const struct request request = {.id = id,
+                                    .kind = MORTAR_REQUEST_CHANGE,
+                                    .entry_kind = MORTAR_ENTRY_COMMAND,
+                                    .deadline_ms = core->now_ms + timeout_ms,
+                                    .count = count};
+    return add_request(core, &request, (struct mortar_bytes){items, out.bytes});
+}
+
+/* ---- Forwarding ---- */
+
+static enum forward_kind forward_kind_of(enum mortar_request_kind kind)
+{
+    switch (kind) {
+    case MORTAR_REQUEST_EXECUTE:
+        return FORWARD_EXECUTE;
+    case MORTAR_REQUEST_FEED:
+        return FORWARD_FEED;
+    case MORTAR_REQUEST_CHANGE:
+        return FORWARD_CHANGE;
+    }
+    ASSERT(!"checked at arrival");
+    return FORWARD_EXECUTE;
+}
+
+static void forward(struct mortar_core *core, struct request *request,
+                    const struct mortar_member_id *leader)
+{
+    const uint64_t left =
+        request->deadline_ms > core->now_ms ? request->deadline_ms - core->now_ms : 0;
+    const struct forward_request message = {
+        .id = core->next_forward_id++,
+        .kind = forward_kind_of(request->kind),
+        .timeout_ms = left > UINT32_MAX ? UINT32_MAX : (uint32_t)left,
+        .count = request->count,
+        .items = {mortar_buffer_data(request->items), mortar_buffer_bytes(request->items)},
+    };
+    request->forward_id = message.id;
+    request->forwarded_to = *leader;
+    request->state = REQUEST_FORWARDED;
+    request_list_remove(&core->queued, request);
+    request_list_add(&core->forwarded, request);
+    outbox_send(core, leader, MESSAGE_FORWARD_REQUEST, &message);
+}
+
+/* Sends what waits here to the leader, when another leads. What others forwarded to us is sent
+ * back: they know better where to ask. */
+void requests_route(struct mortar_core *core)
+{
+    if (raft_role(core->raft) == MORTAR_LEADER) return;
+    const struct mortar_member_id leader = raft_leader(core->raft);
+    const struct peer *peer = peer_find(core, &leader);
+    const bool reachable = peer != NULL && peer->up[MORTAR_LANE_CONTROL];
+    struct request *next;
+    for (struct request *request = core->queued.head; request != NULL; request = next) {
+        next = request->next;
+        if (request->remote || request->entry_kind == MORTAR_ENTRY_MARKER) {
+            request_finish(core, &core->queued, request, MORTAR_E_NOT_LEADER);
+        } else if (reachable) {
+            forward(core, request, &leader);
+        }
+    }
+}
+
+static enum mortar_request_kind request_kind_of(enum forward_kind kind)
+{
+    switch (kind) {
+    case FORWARD_EXECUTE:
+        return MORTAR_REQUEST_EXECUTE;
+    case FORWARD_FEED:
+        return MORTAR_REQUEST_FEED;
+    case FORWARD_CHANGE:
+        return MORTAR_REQUEST_CHANGE;
+    }
+    ASSERT(!"checked by the decoder");
+    return MORTAR_REQUEST_EXECUTE;
+}
+
+void requests_on_forward(struct mortar_core *core, const struct mortar_member_id *from,
+                         const struct forward_request *message)
+{
+    const struct request request = {.remote = true,
+                                    .asker = *from,
+                                    .forward_id = message->id,
+                                    .kind = request_kind_of(message->kind),
+                                    .entry_kind = MORTAR_ENTRY_COMMAND,
+                                    .deadline_ms = core->now_ms + message->timeout_ms,
+                                    .count = message->count};
+    enum mortar_status status = MORTAR_E_NOT_LEADER;
+    if (raft_role(core->raft) == MORTAR_LEADER) {
+        status = add_request(core, &request, message->items);
+    }
+    if (status == MORTAR_OK) return;
+    const struct forward_reply reply = {.id = message->id, .status = status};
+    outbox_send(core, from, MESSAGE_FORWARD_REPLY, &reply);
+}
+
+/* Refused by one that does not lead: it was not proposed, so it may be sent again elsewhere. */
+static void queue_again(struct mortar_core *core, struct request *request)
+{
+    request_list_remove(&core->forwarded, request);
+    request->state = REQUEST_QUEUED;
+    request_list_add(&core->queued, request);
+}
+
+static bool take_replies(struct mortar_core *core, struct request *request,
+                         const struct forward_reply *message)
+{
+    if (message->count == 0) return true;
+    request->replies = mortar_buffer_new(&core->allocator, message->items.bytes);
+    if (request->replies == NULL) return false;
+    memcpy(mortar_buffer_data(request->replies), message->items.data, message->items.bytes);
+    mortar_buffer_set_bytes(request->replies, message->items.bytes);
+    request->replies_count = message->count;
+    return true;
+}
+
+void requests_on_reply(struct mortar_core *core, const struct mortar_member_id *from,
+                       const struct forward_reply *message)
+{
+    struct request *request = core->forwarded.head;
+    while (request != NULL && request->forward_id != message->id) request = request->next;
+    if (request == NULL || !mortar_member_id_equal(from, &request->forwarded_to)) return;
+    if (message->status == MORTAR_E_NOT_LEADER) {
+        queue_again(core, request);
+        return;
+    }
+    enum mortar_status status = message->status;
+    if (status == MORTAR_OK) {
+        request->first = message->first;
+        request->last = message->last;
+        if (!take_replies(core, request, message)) status = MORTAR_UNKNOWN;
+    }
+    request_finish(core, &core->forwarded, request, status);
+}
+
+/* What was sent to a leader that is gone may or may not have happened (C1). */
+void requests_on_leader_lost(struct mortar_core *core)
+{
+    while (core->forwarded.head != NULL) {
+        request_finish(core, &core->forwarded, core->forwarded.head, MORTAR_UNKNOWN);
+    }
+}
+
+/* ---- Truncation, application ---- */
+
+void requests_on_truncate(struct mortar_core *core, uint64_t from)
+{
+    struct request *request = core->proposed.tail;
+    while (request != NULL && request->last.index >= from) {
+        struct request *previous = request->previous;
+        request_list_remove(&core->proposed, request);
+        request->state = REQUEST_LIMBO;
+        request_list_add(&core->limbo, request);
+        request = previous;
+    }
+}
+
+bool requests_wait_for_replies(const struct mortar_core *core)
+{
+    return core->proposed.head != NULL || core->limbo.head != NULL;
+}
+
+/* Appends the replies of commands first..last of the work to the request's own. */
+static void gather_replies(struct mortar_core *core, struct request *request,
+                           struct mortar_bytes replies, uint32_t count)
+{
+    if (request->replies_lost) return;
+    const size_t before =
+        request->replies == NULL ? 0 : mortar_buffer_bytes(request->replies);
+    struct mortar_buffer *grown = mortar_buffer_new(&core->allocator, before + replies.bytes);
+    if (grown == NULL) {
+        request->replies_lost = true;
+        return;
+    }
+    if (before > 0) {
+        memcpy(mortar_buffer_data(grown), mortar_buffer_data(request->replies), before);
+    }
+    memcpy(mortar_buffer_data(grown) + before, replies.data, replies.bytes);
+    mortar_buffer_set_bytes(grown, before + replies.bytes);
+    mortar_buffer_release(request->replies);
+    request->replies = grown;
+    request->replies_count += count;
+}
+
+/* Offsets into the replies of a work, found by walking them once, in step with the requests. */
+struct reply_walk {
+    struct mortar_bytes replies;
+    size_t offset;
+    uint64_t index; /* Of the command whose reply stands at offset. */
+};
+
+static size_t skip_reply(const struct reply_walk *walk, size_t offset)
+{
+    struct reader in = reader_over(
+        (struct mortar_bytes){walk->replies.data + offset, walk->replies.bytes - offset});
+    const uint32_t bytes = get_u32(&in);
+    ASSERT(!in.failed);
+    return offset + 4u + bytes;
+}
+
+/* The request's entries that the work applied: its own term means its own commands. */
+static void settle_request(struct mortar_core *core, struct request_list *list,
+                           struct request *request, const struct mortar_work *work,
+                           struct reply_walk *walk)
+{
+    const uint64_t applied = work->apply.outcome.applied;
+    uint64_t term = 0;
+    const uint64_t probe = request->first.index > walk->index ? request->first.index : walk->index;
+    if (probe > applied) return;
+    const bool known = log_term_at(core, probe, &term);
+    if (!known || term != request->first.term) {
+        /* Another entry is committed there. If an earlier one of ours was applied the batch
+         * happened in part, and no definite word is true of all of it. */
+        request_finish(core, list, request, request->touched ? MORTAR_UNKNOWN : MORTAR_E_LOST);
+        return;
+    }
+    request->touched = true;
+    while (walk->index < request->first.index) {
+        walk->offset = skip_reply(walk, walk->offset);
+        walk->index++;
+    }
+    const uint64_t last = request->last.index < applied ? request->last.index : applied;
+    const size_t start = walk->offset;
+    const uint64_t first = walk->index;
+    while (walk->index <= last) {
+        walk->offset = skip_reply(walk, walk->offset);
+        walk->index++;
+    }
+    gather_replies(
+        core, request,
+        (struct mortar_bytes){walk->replies.data + start, walk->offset - start},
+        (uint32_t)(walk->index - first));
+    if (request->last.index > applied) return;
+    const bool lost = request->replies_lost || work->apply.replies_lost;
+    request_finish(core, list, request, lost ? MORTAR_UNKNOWN : MORTAR_OK);
+}
+
+void requests_on_applied(struct mortar_core *core, const struct mortar_work *work)
+{
+    if (!work->apply.collect) return;
+    struct reply_walk walk = {.replies = {work->apply.replies, work->apply.replies_bytes},
+                              .index = work->apply.run.first};
+    struct request *next;
+    for (struct request *request = core->proposed.head; request != NULL; request = next) {
+        next = request->next;
+        if (request->first.index > work->apply.outcome.applied) break;
+        if (request->kind == MORTAR_REQUEST_EXECUTE) {
+            settle_request(core, &core->proposed, request, work, &walk);
+        }
+    }
+    for (struct request *request = core->limbo.head; request != NULL; request = next) {
+        next = request->next;
+        if (request->kind != MORTAR_REQUEST_EXECUTE) continue;
+        struct reply_walk again = {.replies = walk.replies, .index = work->apply.run.first};
+        settle_request(core, &core->limbo, request, work, &again);
+    }
+}
+
+/* State was installed past them: their replies were never made here (C1). */
+void requests_on_installed(struct mortar_core *core, uint64_t index)
+{
+    struct request_list *lists[2] = {&core->proposed, &core->limbo};
+    for (uint32_t i = 0; i < 2; i++) {
+        struct request *next;
+        for (struct request *request = lists[i]->head; request != NULL; request = next) {
+            next = request->next;
+            if (request->first.index <= index) {
+                request_finish(core, lists[i], request, MORTAR_UNKNOWN);
+            }
+        }
+    }
+}
+
+/* Membership changes are complete when their entry is committed and the joint phase is over. */
+void requests_on_committed(struct mortar_core *core)
+{
+    struct request_list *lists[2] = {&core->proposed, &core->limbo};
+    for (uint32_t i = 0; i < 2; i++) {
+        struct request *next;
+        for (struct request *request = lists[i]->head; request != NULL; request = next) {
+            next = request->next;
+            if (request->kind != MORTAR_REQUEST_CHANGE) continue;
+            uint64_t term;
+            if (request->first.index > core->committed.index) continue;
+            if (!log_term_at(core, request->first.index, &term)) continue;
+            if (term != request->first.term) {
+                request_finish(core, lists[i], request, MORTAR_E_LOST);
+            } else if (!raft_committed_config(core->raft)->joint) {
+                request_finish(core, lists[i], request, MORTAR_OK);
+            }
+        }
+    }
+}
+
+/* ---- Time and the end ---- */
+
+static void expire_list(struct mortar_core *core, struct request_list *list,
+                        enum mortar_status status)
+{
+    struct request *next;
+    for (struct request *request = list->head; request != NULL; request = next) {
+        next = request->next;
+        if (request->deadline_ms > core->now_ms) continue;
+        request_finish(core, list, request, status);
+    }
+}
+
+void requests_expire(struct mortar_core *core)
+{
+    const bool leader_known = !mortar_member_id_is_none(&core->last_leader);
+    expire_list(core, &core->queued, leader_known ? MORTAR_E_TIMEOUT : MORTAR_E_NO_LEADER);
+    expire_list(core, &core->forwarded, MORTAR_UNKNOWN);
+    expire_list(core, &core->proposed, MORTAR_UNKNOWN);
+    expire_list(core, &core->limbo, MORTAR_UNKNOWN);
+}
+
+void requests_end_all(struct mortar_core *core, enum mortar_status status)
+{
+    struct request_list *lists[4] = {&core->queued, &core->forwarded, &core->proposed,
+                                     &core->limbo};
+    for (uint32_t i = 0; i < 4; i++) {
+        while (lists[i]->head != NULL) request_finish(core, lists[i], lists[i]->head, status);
+    }
+}
+
+static bool cancel_in(struct mortar_core *core, struct request_list *list, uint64_t id,
+                      enum mortar_status status)
+{
+    for (struct request *request = list->head; request != NULL; request = request->next) {
+        if (request->remote || request->id != id) continue;
+        if (request->entry_kind == MORTAR_ENTRY_MARKER) continue;
+        request_finish(core, list, request, status);
+        return true;
+    }
+    return false;
+}
+
+void mortar_core_cancel(struct mortar_core *core, uint64_t id)
+{
+    if (cancel_in(core, &core->queued, id, MORTAR_E_CANCELLED)) return;
+    if (cancel_in(core, &core->forwarded, id, MORTAR_UNKNOWN)) return;
+    if (cancel_in(core, &core->proposed, id, MORTAR_UNKNOWN)) return;
+    if (cancel_in(core, &core->limbo, id, MORTAR_UNKNOWN)) return;
+    for (struct query *query = core->queries; query != NULL; query = query->next) {
+        if (query->id == id) query->cancelled = true;
+    }
+}
