@@ -67,6 +67,9 @@ struct mortar_core_options {
     uint32_t apply_bytes;            /* Commands in one apply run; 1 MiB. */
     uint32_t time_gap_ms;            /* Log time moves by at most this per entry; 10000. */
     struct mortar_trace trace;
+    /* The host's clock in us, to count callbacks that exceed their budget; NULL: not counted. */
+    uint64_t (*clock_us)(void *context);
+    void *clock_context;
 };
 #define MORTAR_CORE_OPTIONS_INIT                                                                   \
     .struct_bytes = (uint32_t)sizeof(struct mortar_core_options), .tick_ms = 10,                   \
