@@ -1,7 +1,7 @@
-/* A broken invariant ends the process, after one line or the user's hook. Each case runs in a child,
- * as none of them returns. */
+/* unit/os/test_panic.c - a broken invariant ends the process, after one line or the user's hook.
+ *
+ * Method: each case runs in a child, as none of them returns. */
 #include "base/assert.h"
-#include "os/panic.h"
 #include "unit/test.h"
 
 #include <signal.h>
