@@ -1,4 +1,4 @@
-/* Configurations, and changes to them. First two bytes: length of the configuration; behind it come
+/* Configurations, and changes to them. First two bytes: length of the configuration; then come
  * changes. What decodes encodes to the same bytes; what the changes give is sound, in both phases. */
 #include "fuzz/law.h"
 #include "unit/wire/codec.h"

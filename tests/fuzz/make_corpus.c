@@ -217,7 +217,7 @@ static void make_bond_frames(void)
     save("message", "departure", &out);
 }
 
-/* A configuration of `count` members; every second is a learner; joint with the last one leaving. */
+/* A configuration of `count` members; every second a learner; joint with the last one leaving. */
 static void make_config(const char *name, uint32_t count, bool joint)
 {
     static struct config config;

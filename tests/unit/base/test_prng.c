@@ -40,6 +40,19 @@ static void every_number_below_a_bound_comes_and_none_else(void **state)
         assert_true(prng_below(&prng, (1ull << 63) + 1) <= 1ull << 63);
 }
 
+/* The plain remainder would give the lowest third half of all numbers. */
+static void large_bound_is_not_biased(void **state)
+{
+    (void)state;
+    struct prng prng = prng_seeded(6);
+    const uint64_t third = 1ull << 62;
+    int lowest = 0;
+    for (int i = 0; i < 9000; i++) {
+        if (prng_below(&prng, 3 * third) < third) lowest++;
+    }
+    assert_in_range(lowest, 2800, 3200);
+}
+
 static void range_holds_both_its_ends(void **state)
 {
     (void)state;
@@ -100,6 +113,7 @@ int main(void)
         cmocka_unit_test(numbers_are_those_of_the_paper),
         cmocka_unit_test(bounded_numbers_have_their_golden_values),
         cmocka_unit_test(every_number_below_a_bound_comes_and_none_else),
+        cmocka_unit_test(large_bound_is_not_biased),
         cmocka_unit_test(range_holds_both_its_ends),
         cmocka_unit_test(chance_is_near_its_odds),
         cmocka_unit_test(fork_does_not_share_numbers),

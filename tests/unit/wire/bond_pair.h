@@ -1,6 +1,6 @@
 /* unit/wire/bond_pair.h - two handshakes and the link between them, for tests and fuzzing.
  *
- * Memory: one struct. Threads: one test. Errors: none; the HMAC here is a checksum, no cryptography.
+ * Memory: one struct. Threads: one test. Errors: none. The HMAC here is a mere checksum.
  */
 #ifndef MORTAR_TESTS_UNIT_WIRE_BOND_PAIR_H
 #define MORTAR_TESTS_UNIT_WIRE_BOND_PAIR_H

@@ -88,6 +88,9 @@ static void run_that_breaks_the_order_is_refused(void **state)
         codec_refuses(&append_request_codec, &request, first + cases[i].at, cases[i].value);
     }
     codec_refuses(&append_request_codec, &request, second + 16, 42); /* An index twice. */
+    const size_t last = first + request.entries.bytes - record_bytes(3 * (RUN_ENTRIES - 1));
+    codec_refuses(&append_request_codec, &request, last + 24,
+                  10); /* Its term: the message's is 9. */
     codec_refuses(&append_request_codec, &request, 121, RUN_ENTRIES - 1);
     codec_refuses(&append_request_codec, &request, 121, RUN_ENTRIES + 1);
     codec_refuses(&append_request_codec, &request, 124, 0xff); /* Four billion entries. */

@@ -271,6 +271,15 @@ static void member_id_of_another_peer_is_refused(void **state)
     expect_refused(1, MORTAR_E_PROTOCOL, "the member id is not of the TLS peer");
 }
 
+static void hello_for_another_lane_is_refused(void **state)
+{
+    (void)state;
+    pair_reset();
+    pair.options[0].lane = MORTAR_LANE_BULK;
+    pair_run();
+    expect_refused(1, MORTAR_E_PROTOCOL, "the hello is for another lane");
+}
+
 static void proof_of_another_connection_is_refused(void **state)
 {
     (void)state;
@@ -455,6 +464,7 @@ int main(void)
         cmocka_unit_test(own_address_is_named),
         cmocka_unit_test(copied_identity_is_named),
         cmocka_unit_test(member_id_of_another_peer_is_refused),
+        cmocka_unit_test(hello_for_another_lane_is_refused),
         cmocka_unit_test(proof_of_another_connection_is_refused),
         cmocka_unit_test(lane_and_group_are_part_of_the_proof),
         cmocka_unit_test(reflected_proof_is_refused),

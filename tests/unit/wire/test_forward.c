@@ -2,6 +2,8 @@
 #include "unit/wire/codec_check.h"
 #include "wire/message.h"
 
+#include <stdlib.h>
+
 CODEC(forward_request);
 CODEC(forward_reply);
 
@@ -73,6 +75,23 @@ static void items_are_read_in_order(void **state)
     assert_true(reader_done(&items));
 }
 
+/* The bytes are there, so only the limit speaks against it. */
+static void item_beyond_the_limit_is_refused(void **state)
+{
+    (void)state;
+    const uint32_t most = MORTAR_COMMAND_BYTES_LIMIT;
+    uint8_t *const block = calloc(1, FORWARD_ITEM_BYTES + most + 1);
+    assert_non_null(block);
+    for (uint32_t more = 0; more < 2; more++) {
+        const uint32_t bytes = most + more;
+        memcpy(block, &bytes, sizeof bytes);
+        struct reader items = reader_over((struct mortar_bytes){block, FORWARD_ITEM_BYTES + bytes});
+        assert_int_equal(forward_item_get(&items).bytes, more == 0 ? most : 0);
+        assert_int_equal(items.failed, more == 1);
+    }
+    free(block);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -80,6 +99,7 @@ int main(void)
         cmocka_unit_test(request_without_items_is_refused),
         cmocka_unit_test(forward_reply_survives_the_wire),
         cmocka_unit_test(items_are_read_in_order),
+        cmocka_unit_test(item_beyond_the_limit_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
