@@ -1,5 +1,6 @@
 /* Configurations, and changes to them. First two bytes: length of the configuration; then come
- * changes. What decodes encodes to the same bytes; what the changes give is sound, in both phases. */
+ * changes. What decodes encodes to the same bytes; what the changes give is sound, in both phases.
+ */
 #include "fuzz/law.h"
 #include "unit/wire/codec.h"
 #include "wire/config.h"
