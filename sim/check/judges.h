@@ -1,0 +1,128 @@
+/* sim/check/judges.h - all judges of one run.
+ *
+ * Each is told what happened, in numbers, and speaks up when a promise is broken. Replicas are
+ * numbered by the order in which the simulator opened them; a number is never used twice.
+ *
+ *   judge        promise (design)                                          file
+ *   leaders      at most one leader in a term (C11)                        leaders.c
+ *   logs         equal index and term, equal log before it (C11)           logs.c
+ *   commits      what is committed never changes or vanishes, and stands
+ *                in the log of every later leader (C3, C11)                commits.c
+ *   applied      all machines agree at equal positions; nothing is applied
+ *                twice or skipped (C11)                                    applied.c
+ *   history      what was acknowledged is true (C1); reads are linearizable
+ *                (C2)                                                      history.c
+ *   sync         no range is verified or asked for again, sessions end, memory stays in
+ *                its window (C5, C6, C7)                                   sync.c
+ *
+ * Memory:  tables that grow with the run; see verdict.h.
+ * Threads: one.
+ * Errors:  the first failure stands in `verdict`.
+ */
+#ifndef SIM_CHECK_JUDGES_H
+#define SIM_CHECK_JUDGES_H
+
+#include "mortar/status.h"
+#include "mortar/types.h"
+#include "sim/check/verdict.h"
+
+#define JUDGES_REPLICAS_MAX 64u
+
+struct judges {
+    struct verdict *verdict;
+    struct table leaders;   /* By term: struct leader_seen. */
+    struct table sums;      /* By index: struct sums_seen. */
+    struct table committed; /* By index: struct committed_seen. */
+    struct table applied;   /* By index: struct applied_seen. */
+    struct table commands;  /* By command number: struct command_seen. */
+    struct table ops;       /* By operation number: struct op_seen. */
+    uint64_t committed_last;
+    uint64_t applied_last;
+    uint64_t acked_index_max;      /* Of all writes acknowledged so far, and all reads answered. */
+    struct replica_seen *replicas; /* JUDGES_REPLICAS_MAX of them. */
+};
+
+void judges_init(struct judges *judges, struct verdict *verdict);
+void judges_deinit(struct judges *judges);
+
+/* ---- leaders ---- */
+
+void judge_leader(struct judges *judges, uint32_t replica, uint64_t term);
+
+/* ---- logs: one call for each entry that stands in a replica's log, each time it is put there
+ * ---- */
+
+void judge_entry(struct judges *judges, uint32_t replica, uint64_t index, uint64_t term,
+                 struct mortar_log_sum sum);
+
+/* ---- commits ---- */
+
+/* `replica` takes the entry at `index` for committed; called for each index in order. */
+void judge_commit(struct judges *judges, uint32_t replica, uint64_t index, uint64_t term,
+                  struct mortar_log_sum sum, uint64_t leader_term);
+/* `replica` cuts its log from `from` on. */
+void judge_truncate(struct judges *judges, uint32_t replica, uint64_t from);
+/* What a leader of `term` must hold: the last position that a leader of an earlier term
+ * committed, and the sum there. False: nothing. */
+bool judge_leader_must_hold(const struct judges *judges, uint64_t term, uint64_t *out_index,
+                            struct mortar_log_sum *out_sum);
+void judge_leader_lacks(struct judges *judges, uint32_t replica, uint64_t term, uint64_t index);
+
+/* ---- applied ---- */
+
+struct applied_command {
+    uint64_t index;
+    uint64_t term;
+    uint64_t command;  /* Its number; each command that a client sends has another one. */
+    uint64_t content;  /* Hash of its bytes. */
+    uint64_t reply;    /* Hash of its reply. */
+    uint64_t state[2]; /* Digest of the state after it. */
+};
+void judge_applied(struct judges *judges, uint32_t replica, const struct applied_command *command);
+
+/* ---- history ---- */
+
+enum op_kind { OP_EXECUTE = 1, OP_FEED, OP_READ_LINEARIZABLE, OP_READ_LOCAL, OP_CHANGE };
+
+/* `op` begins: an execute or feed of the commands first_command.. (`count` of them), or a read. */
+void judge_invoke(struct judges *judges, uint64_t op, enum op_kind kind, uint32_t replica,
+                  uint64_t first_command, uint32_t count);
+/* How a write ended. `replies` are hashes, `count` of them for an execute that succeeded. */
+void judge_write_done(struct judges *judges, uint64_t op, enum mortar_status status,
+                      struct mortar_position first, struct mortar_position last,
+                      const uint64_t *replies, uint32_t count);
+/* How a read ended: it saw the state after the command at `seen` (0: none), digest `state`. */
+void judge_read_done(struct judges *judges, uint64_t op, enum mortar_status status, uint64_t seen,
+                     const uint64_t state[2]);
+/* The replica that held the request is gone: it may or may not have happened. */
+void judge_op_lost(struct judges *judges, uint64_t op);
+/* At the end: what failed for certain was never applied, what was fed stands where it was said. */
+void judge_history_end(struct judges *judges);
+/* Operations that were never answered. */
+uint64_t judge_ops_open(const struct judges *judges);
+
+/* ---- sync ---- */
+
+void judge_session_open(struct judges *judges, uint32_t replica, uint64_t session);
+void judge_session_end(struct judges *judges, uint32_t replica, uint64_t session);
+/* The replica asks a source for first..last. */
+void judge_requested(struct judges *judges, uint32_t replica, uint64_t first, uint64_t last);
+/* The replica has verified first..last and put it into its log. */
+void judge_verified(struct judges *judges, uint32_t replica, uint64_t first, uint64_t last);
+/* What the session held at most (C7), against its window. */
+void judge_held(struct judges *judges, uint32_t replica, uint64_t held_max, uint64_t window);
+/* The replica is gone: its session needs not end. */
+void judge_replica_gone(struct judges *judges, uint32_t replica);
+uint32_t judge_sessions_open(const struct judges *judges);
+
+/* What the judges remember of one replica. */
+struct replica_seen {
+    uint64_t committed;
+    uint64_t applied;      /* Index of the last command applied. */
+    uint64_t session;      /* Open one; 0: none. */
+    uint64_t sessions;     /* Opened so far. */
+    struct table verified; /* By index: uint8_t, 1 when verified by a session and not cut since. */
+    bool gone;
+};
+
+#endif

@@ -1,0 +1,171 @@
+/* sim/machine.c - counter, lines, map. */
+#include "sim/machine.h"
+
+#include <string.h>
+
+/* ---- Hash ---- */
+
+static uint64_t mix(uint64_t word)
+{
+    word ^= word >> 32;
+    word *= 0xd6e8feb86659fd93u;
+    word ^= word >> 32;
+    word *= 0xd6e8feb86659fd93u;
+    return word ^ (word >> 32);
+}
+
+static void hash_word(uint64_t state[2], uint64_t word)
+{
+    state[0] = mix(state[0] ^ word);
+    state[1] = mix(state[1] + word * 0x9e3779b97f4a7c15u + state[0]);
+}
+
+void sim_hash(uint64_t state[2], struct mortar_bytes bytes)
+{
+    hash_word(state, bytes.bytes);
+    size_t at = 0;
+    for (; at + 8 <= bytes.bytes; at += 8) {
+        uint64_t word;
+        memcpy(&word, bytes.data + at, 8);
+        hash_word(state, word);
+    }
+    uint64_t rest = 0;
+    if (at < bytes.bytes) memcpy(&rest, bytes.data + at, bytes.bytes - at);
+    hash_word(state, rest);
+}
+
+uint64_t sim_hash_once(struct mortar_bytes bytes)
+{
+    uint64_t state[2] = {1, 2};
+    sim_hash(state, bytes);
+    return state[1];
+}
+
+/* ---- The machines: each reads a command and writes its reply. ---- */
+
+static uint64_t word_at(struct mortar_bytes bytes, size_t offset)
+{
+    uint64_t word = 0;
+    if (offset + 8 <= bytes.bytes) memcpy(&word, bytes.data + offset, 8);
+    return word;
+}
+
+static size_t apply_counter(struct sim_machine *machine, struct mortar_bytes command,
+                            uint8_t reply[16])
+{
+    machine->value += word_at(command, 8);
+    memcpy(reply, &machine->value, 8);
+    return 8;
+}
+
+static size_t apply_lines(struct sim_machine *machine, struct mortar_bytes command,
+                          uint8_t reply[16])
+{
+    (void)command;
+    machine->value++;
+    memcpy(reply, &machine->value, 8);
+    return 8;
+}
+
+static size_t apply_map(struct sim_machine *machine, struct mortar_bytes command, uint8_t reply[16])
+{
+    if (command.bytes < MACHINE_COMMAND_BYTES_MIN) return 0;
+    uint64_t *slot = &machine->map[command.data[8] % MACHINE_MAP_KEYS];
+    const uint64_t before = *slot;
+    const uint8_t operation = command.data[9];
+    const bool happens = operation != 1 || before == word_at(command, 10);
+    if (happens) *slot = operation == 2 ? 0 : word_at(command, 18);
+    reply[0] = happens ? 1 : 0;
+    memcpy(reply + 1, &before, 8);
+    return 9;
+}
+
+static void apply_one(struct sim_machine *machine, struct mortar_apply *run, uint32_t i)
+{
+    const struct mortar_entry *entry = &run->commands[i];
+    uint8_t reply[16] = {0};
+    size_t reply_bytes = 0;
+    switch (machine->kind) {
+    case MACHINE_COUNTER:
+        reply_bytes = apply_counter(machine, entry->bytes, reply);
+        break;
+    case MACHINE_LINES:
+        reply_bytes = apply_lines(machine, entry->bytes, reply);
+        break;
+    case MACHINE_MAP:
+    case MACHINE_KINDS:
+        reply_bytes = apply_map(machine, entry->bytes, reply);
+        break;
+    }
+    const struct mortar_bytes answer = {reply, reply_bytes};
+    sim_hash(machine->state, entry->bytes);
+    sim_hash(machine->state, answer);
+    machine->last = entry->index;
+    mortar_apply_reply(run, i, answer);
+    const struct applied_command applied = {
+        .index = entry->index,
+        .term = entry->term,
+        .command = word_at(entry->bytes, 0),
+        .content = sim_hash_once(entry->bytes),
+        .reply = sim_hash_once(answer),
+        .state = {machine->state[0], machine->state[1]},
+    };
+    machine->applied(machine->context, &applied);
+}
+
+static void on_apply(void *self, struct mortar_apply *run)
+{
+    struct sim_machine *machine = self;
+    uint32_t until = run->count;
+    const bool pauses =
+        machine->pause_permille > 0 && prng_chance(&machine->prng, machine->pause_permille, 1000);
+    if (pauses) until = (uint32_t)prng_below(&machine->prng, run->count);
+    for (uint32_t i = 0; i < until; i++)
+        apply_one(machine, run, i);
+    if (pauses) mortar_apply_pause(run, until);
+}
+
+static enum mortar_status on_query(void *self, struct mortar_bytes query,
+                                   struct mortar_answer *answer)
+{
+    (void)query;
+    const struct sim_machine *machine = self;
+    const struct machine_answer seen = {machine->last, {machine->state[0], machine->state[1]}};
+    return mortar_answer_write(answer, (struct mortar_bytes){(const uint8_t *)&seen, sizeof seen});
+}
+
+static const struct mortar_machine_ops machine_ops[MACHINE_KINDS] = {
+    {MORTAR_MACHINE_OPS_INIT, .name = "counter", .epoch = 1, .apply = on_apply, .query = on_query},
+    {MORTAR_MACHINE_OPS_INIT, .name = "lines", .epoch = 1, .apply = on_apply, .query = on_query},
+    {MORTAR_MACHINE_OPS_INIT, .name = "map", .epoch = 1, .apply = on_apply, .query = on_query},
+};
+
+const struct mortar_machine_ops *sim_machine_ops(enum machine_kind kind)
+{
+    return &machine_ops[kind];
+}
+
+const char *sim_machine_name(enum machine_kind kind)
+{
+    return machine_ops[kind].name;
+}
+
+/* ---- Commands ---- */
+
+void sim_machine_command(enum machine_kind kind, struct prng *prng, uint64_t number, uint8_t *out,
+                         size_t bytes)
+{
+    memset(out, (int)('a' + number % 26), bytes);
+    memcpy(out, &number, 8);
+    if (kind == MACHINE_LINES) return;
+    uint64_t value = prng_below(prng, 8);
+    if (kind == MACHINE_COUNTER) {
+        memcpy(out + 8, &value, 8);
+        return;
+    }
+    out[8] = (uint8_t)prng_below(prng, MACHINE_MAP_KEYS);
+    out[9] = (uint8_t)prng_below(prng, 3);
+    memcpy(out + 10, &value, 8);
+    value = prng_below(prng, 8);
+    memcpy(out + 18, &value, 8);
+}

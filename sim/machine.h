@@ -1,0 +1,54 @@
+/* sim/machine.h - three small machines that tell the judges what they do: a counter, lines (a
+ * digest over all lines), and a map with compare-and-set.
+ *
+ * A command is the number that the client gave it (8 bytes), then what the machine wants:
+ *   counter  8 bytes: what to add; reply: the new value
+ *   lines    any text;             reply: the count of lines
+ *   map      key 1, operation 1 (0 put, 1 compare-and-set, 2 remove), expected 8, new 8;
+ *            reply: 1 if it happened, and the value before (8)
+ * Whatever follows is padding, and counts in the digest. A query of any bytes is answered by
+ * struct machine_answer.
+ *
+ * Memory:  plain values. Threads: one. Errors: a command that is too short changes nothing.
+ */
+#ifndef SIM_MACHINE_H
+#define SIM_MACHINE_H
+
+#include "base/prng.h"
+#include "mortar/machine.h"
+#include "sim/check/judges.h"
+
+enum machine_kind { MACHINE_COUNTER = 0, MACHINE_LINES, MACHINE_MAP, MACHINE_KINDS };
+
+#define MACHINE_MAP_KEYS          32u
+#define MACHINE_COMMAND_BYTES_MIN 26u
+
+struct sim_machine {
+    enum machine_kind kind;
+    uint64_t state[2];              /* Digest over all commands and replies so far. */
+    uint64_t last;                  /* Index of the last command. */
+    uint64_t value;                 /* The counter, or the count of lines. */
+    uint64_t map[MACHINE_MAP_KEYS]; /* 0: absent. */
+    struct prng prng;               /* For pauses, which are no part of the state. */
+    uint32_t pause_permille;        /* So many runs in a thousand pause for want of memory. */
+    void *context;
+    void (*applied)(void *context, const struct applied_command *command);
+};
+
+struct machine_answer {
+    uint64_t last;
+    uint64_t state[2];
+};
+
+const struct mortar_machine_ops *sim_machine_ops(enum machine_kind kind);
+const char *sim_machine_name(enum machine_kind kind);
+
+/* Writes command `number` of `bytes` bytes (at least MACHINE_COMMAND_BYTES_MIN). */
+void sim_machine_command(enum machine_kind kind, struct prng *prng, uint64_t number, uint8_t *out,
+                         size_t bytes);
+
+/* A hash for comparing, never for storing: its values hold within one run only. */
+void sim_hash(uint64_t state[2], struct mortar_bytes bytes);
+uint64_t sim_hash_once(struct mortar_bytes bytes);
+
+#endif

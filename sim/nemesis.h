@@ -1,0 +1,27 @@
+/* sim/nemesis.h - breaks things, at random times, in ways that the seed allows, and mends most of
+ * them after a while.
+ *
+ * It keeps to what the group promises to survive: it destroys a log only where a majority of every
+ * configuration in use lives on without it (C11). Everything else is allowed at any time.
+ *
+ * Memory:  plain values. Threads: one. Errors: none.
+ */
+#ifndef SIM_NEMESIS_H
+#define SIM_NEMESIS_H
+
+#include "sim/draw.h"
+
+struct nemesis {
+    struct sim *sim;
+    struct drawn drawn;
+    struct prng prng;
+    bool running;
+    uint32_t growth; /* Replicas that may still come. */
+};
+
+/* Begins; `nemesis` stays where it is until the world ends. */
+void nemesis_start(struct nemesis *nemesis, struct sim *sim, const struct drawn *drawn);
+/* No new faults; what was scheduled to be mended still is. */
+void nemesis_stop(struct nemesis *nemesis);
+
+#endif

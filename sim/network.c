@@ -1,0 +1,484 @@
+/* sim/network.c - channels, one for each ordered pair and lane.
+ *
+ *   connection   up ----break----> down, noticed by each end later --both know--> connecting
+ *                 ^                                                                   |
+ *                 +------------- nothing is cut, both run, both know -----------------+
+ *
+ * In the stream profile a channel is a queue, and an event at the time of arrival only says "one
+ * more may come out": so frames can never overtake each other, whatever holds them back. */
+#include "sim/network.h"
+
+#include "sim/lie.h"
+#include "sim/world.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct frame_item {
+    struct frame_item *next;
+    struct mortar_buffer *frame;
+    struct replica *from;
+    enum mortar_lane lane;
+};
+
+struct channel {
+    bool up;   /* The connection stands. */
+    bool seen; /* The sender's core believes so. */
+    bool connecting;
+    uint64_t epoch; /* Number of the connection; what belongs to an earlier one is ignored. */
+    uint64_t free_us;
+    uint64_t arrival_us; /* Of the last frame sent. */
+    uint64_t stalled_us;
+    uint64_t bytes_per_s;
+    uint64_t held; /* Arrivals that a cut holds back. */
+    struct frame_item *first;
+    struct frame_item *last;
+};
+
+struct network {
+    struct sim *sim;
+    struct network_options options;
+    struct prng prng;
+    struct channel channels[SIM_REPLICAS_MAX][SIM_REPLICAS_MAX][2];
+    bool cut[SIM_REPLICAS_MAX][SIM_REPLICAS_MAX];
+    bool lied[SIM_REPLICAS_MAX]; /* Its frames may be refused: it is no fault of the receiver. */
+};
+
+static struct channel *channel_of(struct network *network, const struct replica *from,
+                                  const struct replica *to, enum mortar_lane lane)
+{
+    return &network->channels[from->number][to->number][lane];
+}
+
+struct network *network_open(struct sim *sim, const struct network_options *options, uint64_t seed)
+{
+    struct network *network = calloc(1, sizeof *network);
+    if (network == NULL) abort();
+    network->sim = sim;
+    network->options = *options;
+    network->prng = prng_seeded(seed);
+    return network;
+}
+
+static void item_free(struct frame_item *item)
+{
+    mortar_buffer_release(item->frame);
+    free(item);
+}
+
+static void channel_clear(struct channel *channel)
+{
+    while (channel->first != NULL) {
+        struct frame_item *item = channel->first;
+        channel->first = item->next;
+        item_free(item);
+    }
+    channel->last = NULL;
+    channel->held = 0;
+    channel->epoch++;
+}
+
+void network_close(struct network *network)
+{
+    for (uint32_t from = 0; from < SIM_REPLICAS_MAX; from++) {
+        for (uint32_t to = 0; to < SIM_REPLICAS_MAX; to++) {
+            channel_clear(&network->channels[from][to][0]);
+            channel_clear(&network->channels[from][to][1]);
+        }
+    }
+    free(network);
+}
+
+/* ---- Connections ---- */
+
+static void connect_later(struct network *network, struct replica *a, struct replica *b,
+                          enum mortar_lane lane);
+
+/* numbers[0] = a * SIM_REPLICAS_MAX + b, numbers[1] = lane. */
+static void on_connect(struct sim *sim, struct sim_event *event)
+{
+    struct network *network = sim->network;
+    struct replica *a = sim->replicas[event->numbers[0] / SIM_REPLICAS_MAX];
+    struct replica *b = sim->replicas[event->numbers[0] % SIM_REPLICAS_MAX];
+    const enum mortar_lane lane = (enum mortar_lane)event->numbers[1];
+    struct channel *there = channel_of(network, a, b, lane);
+    struct channel *back = channel_of(network, b, a, lane);
+    there->connecting = false;
+    if (!replica_is_live(a) || !replica_is_live(b) || there->up) return;
+    const bool is_cut = network->cut[a->number][b->number] || network->cut[b->number][a->number];
+    if (is_cut || there->seen || back->seen || replica_is_paused(a) || replica_is_paused(b)) {
+        connect_later(network, a, b, lane);
+        return;
+    }
+    there->up = back->up = true;
+    there->seen = back->seen = true;
+    const bool a_first = prng_chance(&network->prng, 1, 2);
+    replica_link(a_first ? a : b, a_first ? b : a, lane, true);
+    replica_link(a_first ? b : a, a_first ? a : b, lane, true);
+}
+
+static void connect_later(struct network *network, struct replica *a, struct replica *b,
+                          enum mortar_lane lane)
+{
+    struct replica *low = a->number < b->number ? a : b;
+    struct replica *high = low == a ? b : a;
+    struct channel *channel = channel_of(network, low, high, lane);
+    if (channel->connecting) return;
+    channel->connecting = true;
+    sim_at(network->sim, (struct sim_event){
+                             .at_us = network->sim->now_us +
+                                      prng_between(&network->prng, network->options.connect_us_min,
+                                                   network->options.connect_us_max),
+                             .run = on_connect,
+                             .numbers = {low->number * SIM_REPLICAS_MAX + high->number, lane},
+                         });
+}
+
+/* The target's core hears that its lane to numbers[0] broke. */
+static void on_notice(struct sim *sim, struct sim_event *event)
+{
+    struct replica *self = event->target;
+    struct replica *other = sim->replicas[event->numbers[0]];
+    const enum mortar_lane lane = (enum mortar_lane)event->numbers[1];
+    struct channel *channel = channel_of(sim->network, self, other, lane);
+    if (!channel->seen || channel->up) return;
+    channel->seen = false;
+    replica_link(self, other, lane, false);
+    if (!replica_is_live(other) || !replica_is_live(self)) return;
+    if (!channel_of(sim->network, other, self, lane)->seen) {
+        connect_later(sim->network, self, other, lane);
+    }
+}
+
+static void notice_in(struct network *network, struct replica *self, const struct replica *other,
+                      enum mortar_lane lane, uint64_t delay_us)
+{
+    if (!replica_is_live(self)) return;
+    sim_at(network->sim, (struct sim_event){
+                             .at_us = network->sim->now_us + delay_us,
+                             .target = self,
+                             .run = on_notice,
+                             .numbers = {other->number, lane},
+                         });
+}
+
+/* Ends a connection: frames under way are lost; each end notices after a time of its own, drawn up
+ * to `notice_us`. */
+static void break_lane(struct network *network, struct replica *a, struct replica *b,
+                       enum mortar_lane lane, uint64_t notice_us)
+{
+    struct channel *there = channel_of(network, a, b, lane);
+    struct channel *back = channel_of(network, b, a, lane);
+    if (!there->up) return;
+    there->up = back->up = false;
+    channel_clear(there);
+    channel_clear(back);
+    notice_in(network, a, b, lane, prng_below(&network->prng, notice_us + 1));
+    notice_in(network, b, a, lane, prng_below(&network->prng, notice_us + 1));
+}
+
+void network_join(struct network *network, struct replica *replica)
+{
+    struct sim *sim = network->sim;
+    for (uint32_t i = 0; i < sim->replica_count; i++) {
+        struct replica *other = sim->replicas[i];
+        if (other == replica || !replica_is_live(other)) continue;
+        for (uint32_t lane = 0; lane < 2; lane++) {
+            channel_of(network, replica, other, lane)->bytes_per_s =
+                network->options.bytes_per_s[lane];
+            channel_of(network, other, replica, lane)->bytes_per_s =
+                network->options.bytes_per_s[lane];
+            connect_later(network, replica, other, (enum mortar_lane)lane);
+        }
+    }
+}
+
+void network_part(struct network *network, struct replica *replica)
+{
+    struct sim *sim = network->sim;
+    for (uint32_t i = 0; i < sim->replica_count; i++) {
+        struct replica *other = sim->replicas[i];
+        if (other == replica) continue;
+        break_lane(network, replica, other, MORTAR_LANE_CONTROL, network->options.notice_us_min);
+        break_lane(network, replica, other, MORTAR_LANE_BULK, network->options.notice_us_min);
+        channel_of(network, replica, other, MORTAR_LANE_CONTROL)->seen = false;
+        channel_of(network, replica, other, MORTAR_LANE_BULK)->seen = false;
+    }
+}
+
+bool network_is_up(const struct network *network, const struct replica *from,
+                   const struct replica *to, enum mortar_lane lane)
+{
+    return network->channels[from->number][to->number][lane].seen;
+}
+
+/* ---- Arrival ---- */
+
+static void deliver(struct network *network, struct replica *from, struct replica *to,
+                    enum mortar_lane lane, struct mortar_buffer *sent)
+{
+    struct sim *sim = network->sim;
+    const size_t bytes = mortar_buffer_bytes(sent);
+    struct mortar_buffer *frame = mortar_buffer_new(&to->allocator, bytes);
+    if (frame == NULL) return;
+    uint8_t *data = mortar_buffer_data(frame);
+    memcpy(data, mortar_buffer_data(sent), bytes);
+    mortar_buffer_set_bytes(frame, bytes);
+    const bool flipped = network->options.flips_per_million > 0 &&
+                         prng_chance(&network->prng, network->options.flips_per_million, 1000000);
+    if (flipped) {
+        sim->faults[SIM_FAULT_FLIP]++;
+        data[prng_below(&network->prng, bytes)] ^= (uint8_t)(1u << prng_below(&network->prng, 8));
+    }
+    const struct mortar_bytes whole = {data, bytes};
+    enum mortar_status status = mortar_core_frame_check(whole, lane, &sim->group);
+    if (flipped == (status == MORTAR_OK)) {
+        verdict_fail(&sim->verdict, "frames", "a frame from %s to %s %s: %s", from->name, to->name,
+                     flipped ? "with a flipped bit passed" : "was refused",
+                     mortar_status_name(status));
+    }
+    if (status == MORTAR_OK) status = replica_frame(to, from, lane, frame);
+    mortar_buffer_release(frame);
+    if (status == MORTAR_OK) return;
+    if (status == MORTAR_E_PROTOCOL && !network->lied[from->number]) {
+        verdict_fail(&sim->verdict, "frames",
+                     "%s refuses an honest frame of %s: it broke the protocol", to->name,
+                     from->name);
+    }
+    break_lane(network, from, to, lane, 0);
+}
+
+/* Stream: one more frame of the channel numbers[0] (sender and lane) may come out at the target. */
+static void on_arrival(struct sim *sim, struct sim_event *event)
+{
+    struct network *network = sim->network;
+    struct replica *from = sim->replicas[event->numbers[0] / 2];
+    const enum mortar_lane lane = (enum mortar_lane)(event->numbers[0] % 2);
+    struct channel *channel = channel_of(network, from, event->target, lane);
+    if (event->numbers[1] != channel->epoch || channel->first == NULL) return;
+    if (network->cut[from->number][event->target->number]) {
+        channel->held++;
+        return;
+    }
+    struct frame_item *item = channel->first;
+    channel->first = item->next;
+    if (channel->first == NULL) channel->last = NULL;
+    deliver(network, from, event->target, lane, item->frame);
+    item_free(item);
+}
+
+static void on_datagram(struct sim *sim, struct sim_event *event)
+{
+    struct frame_item *item = event->object;
+    struct network *network = sim->network;
+    const struct channel *channel = channel_of(network, item->from, event->target, item->lane);
+    if (network->cut[item->from->number][event->target->number] || !channel->up) {
+        sim->faults[SIM_FAULT_LOSS]++;
+    } else {
+        deliver(network, item->from, event->target, item->lane, item->frame);
+    }
+    item_free(item);
+}
+
+static void drop_datagram(struct sim_event *event)
+{
+    item_free(event->object);
+}
+
+/* ---- Sending ---- */
+
+static struct frame_item *item_new(struct replica *from, enum mortar_lane lane,
+                                   struct mortar_buffer *frame)
+{
+    struct frame_item *item = calloc(1, sizeof *item);
+    if (item == NULL) abort();
+    *item = (struct frame_item){NULL, mortar_buffer_share(frame), from, lane};
+    return item;
+}
+
+/* When a frame that leaves now is there, were it alone: after all before it, at its speed. */
+static uint64_t travel(struct network *network, struct channel *channel, size_t bytes)
+{
+    const struct network_options *options = &network->options;
+    uint64_t start_us = network->sim->now_us;
+    if (channel->free_us > start_us) start_us = channel->free_us;
+    if (channel->stalled_us > start_us) start_us = channel->stalled_us;
+    if (channel->bytes_per_s > 0) start_us += bytes * 1000000u / channel->bytes_per_s;
+    channel->free_us = start_us;
+    uint64_t latency_us =
+        prng_between(&network->prng, options->latency_us_min, options->latency_us_max);
+    if (options->tail_permille > 0 && prng_chance(&network->prng, options->tail_permille, 1000)) {
+        latency_us += prng_below(&network->prng, options->tail_us_max + 1u);
+        network->sim->faults[SIM_FAULT_DELAY]++;
+    }
+    return start_us + latency_us;
+}
+
+static void send_stream(struct network *network, struct replica *from, struct replica *to,
+                        enum mortar_lane lane, struct mortar_buffer *frame)
+{
+    struct channel *channel = channel_of(network, from, to, lane);
+    uint64_t at_us = travel(network, channel, mortar_buffer_bytes(frame));
+    if (at_us < channel->arrival_us) at_us = channel->arrival_us;
+    channel->arrival_us = at_us;
+    struct frame_item *item = item_new(from, lane, frame);
+    if (channel->last == NULL) {
+        channel->first = item;
+    } else {
+        channel->last->next = item;
+    }
+    channel->last = item;
+    sim_at(network->sim, (struct sim_event){
+                             .at_us = at_us,
+                             .target = to,
+                             .run = on_arrival,
+                             .numbers = {from->number * 2u + (uint32_t)lane, channel->epoch},
+                         });
+}
+
+static void send_datagram(struct network *network, struct replica *from, struct replica *to,
+                          enum mortar_lane lane, struct mortar_buffer *frame)
+{
+    const struct network_options *options = &network->options;
+    uint64_t *faults = network->sim->faults;
+    struct prng *prng = &network->prng;
+    if (prng_chance(prng, options->loss_permille, 1000)) {
+        faults[SIM_FAULT_LOSS]++;
+        return;
+    }
+    uint64_t at_us =
+        travel(network, channel_of(network, from, to, lane), mortar_buffer_bytes(frame));
+    if (prng_chance(prng, options->reorder_permille, 1000)) {
+        faults[SIM_FAULT_REORDER]++;
+        at_us += prng_below(prng, 10u * (uint64_t)options->latency_us_max + 1000);
+    }
+    const uint32_t copies = prng_chance(prng, options->duplicate_permille, 1000) ? 2 : 1;
+    if (copies == 2) faults[SIM_FAULT_DUPLICATE]++;
+    for (uint32_t i = 0; i < copies; i++) {
+        sim_at(network->sim, (struct sim_event){
+                                 .at_us = at_us + i * prng_below(prng, 50000),
+                                 .target = to,
+                                 .run = on_datagram,
+                                 .drop = drop_datagram,
+                                 .object = item_new(from, lane, frame),
+                             });
+    }
+}
+
+void network_send(struct network *network, struct replica *from, struct replica *to,
+                  enum mortar_lane lane, struct mortar_buffer *frame)
+{
+    const struct mortar_bytes whole = {mortar_buffer_data(frame), mortar_buffer_bytes(frame)};
+    story_frame(network->sim, from, to, whole);
+    if (!replica_is_live(to) || !channel_of(network, from, to, lane)->up) return;
+    struct mortar_buffer *lie = NULL;
+    if (from->lying && lane == MORTAR_LANE_BULK && prng_chance(&network->prng, 3, 4)) {
+        lie = lie_about(frame, &from->allocator, &network->prng);
+        if (lie != NULL) {
+            network->sim->faults[SIM_FAULT_LIE]++;
+            network->lied[from->number] = true;
+        }
+    }
+    if (network->options.datagrams) {
+        send_datagram(network, from, to, lane, lie != NULL ? lie : frame);
+    } else {
+        send_stream(network, from, to, lane, lie != NULL ? lie : frame);
+    }
+    mortar_buffer_release(lie);
+}
+
+/* ---- Faults ---- */
+
+/* A cut that lasts is noticed: a stream without answers ends. numbers: from, to. */
+static void on_cut_noticed(struct sim *sim, struct sim_event *event)
+{
+    struct network *network = sim->network;
+    struct replica *from = sim->replicas[event->numbers[0]];
+    struct replica *to = sim->replicas[event->numbers[1]];
+    if (!network->cut[from->number][to->number]) return;
+    const uint64_t notice_us = network->options.notice_us_min;
+    break_lane(network, from, to, MORTAR_LANE_CONTROL, notice_us);
+    break_lane(network, from, to, MORTAR_LANE_BULK, notice_us);
+}
+
+static void release_held(struct network *network, const struct replica *from, struct replica *to)
+{
+    for (uint32_t lane = 0; lane < 2; lane++) {
+        struct channel *channel = channel_of(network, from, to, (enum mortar_lane)lane);
+        for (; channel->held > 0; channel->held--) {
+            sim_at(network->sim, (struct sim_event){
+                                     .at_us = network->sim->now_us,
+                                     .target = to,
+                                     .run = on_arrival,
+                                     .numbers = {from->number * 2u + lane, channel->epoch},
+                                 });
+        }
+    }
+}
+
+void network_cut(struct network *network, const struct replica *from, const struct replica *to,
+                 bool cut)
+{
+    struct sim *sim = network->sim;
+    bool *is_cut = &network->cut[from->number][to->number];
+    if (*is_cut == cut) return;
+    *is_cut = cut;
+    if (!cut) {
+        release_held(network, from, sim->replicas[to->number]);
+        return;
+    }
+    if (network->options.datagrams) return;
+    sim_at(sim,
+           (struct sim_event){
+               .at_us = sim->now_us + prng_between(&network->prng, network->options.notice_us_min,
+                                                   network->options.notice_us_max),
+               .run = on_cut_noticed,
+               .numbers = {from->number, to->number},
+           });
+}
+
+void network_reset(struct network *network, struct replica *a, struct replica *b,
+                   enum mortar_lane lane)
+{
+    break_lane(network, a, b, lane, 0);
+}
+
+void network_stall(struct network *network, const struct replica *from, const struct replica *to,
+                   enum mortar_lane lane, uint64_t until_us)
+{
+    channel_of(network, from, to, lane)->stalled_us = until_us;
+}
+
+void network_set_speed(struct network *network, const struct replica *from,
+                       const struct replica *to, enum mortar_lane lane, uint64_t bytes_per_s)
+{
+    channel_of(network, from, to, lane)->bytes_per_s = bytes_per_s;
+}
+
+void network_tune(struct network *network, const struct network_options *options)
+{
+    network->options = *options;
+}
+
+void network_heal(struct network *network)
+{
+    struct sim *sim = network->sim;
+    struct network_options *options = &network->options;
+    options->tail_permille = 0;
+    options->loss_permille = 0;
+    options->duplicate_permille = 0;
+    options->reorder_permille = 0;
+    options->flips_per_million = 0;
+    options->bytes_per_s[0] = options->bytes_per_s[1] = 0;
+    for (uint32_t from = 0; from < sim->replica_count; from++) {
+        for (uint32_t to = 0; to < sim->replica_count; to++) {
+            network_cut(network, sim->replicas[from], sim->replicas[to], false);
+            for (uint32_t lane = 0; lane < 2; lane++) {
+                struct channel *channel = &network->channels[from][to][lane];
+                channel->stalled_us = 0;
+                channel->bytes_per_s = 0;
+                channel->free_us = sim->now_us;
+            }
+        }
+    }
+}

@@ -1,0 +1,327 @@
+/* sim/replica.c - the host of one core: events in, effects out, in virtual time. */
+#include "sim/replica.h"
+
+#include "sim/check/judges.h"
+#include "sim/watch.h"
+#include "sim/world.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Clock ---- */
+
+uint64_t replica_now_ms(const struct replica *replica)
+{
+    return replica->options.clock_ms + replica->sim->now_us / 1000;
+}
+
+bool replica_is_paused(const struct replica *replica)
+{
+    return replica->paused_until_us > replica->sim->now_us;
+}
+
+void replica_pause(struct replica *replica, uint64_t until_us)
+{
+    replica->paused_until_us = until_us;
+}
+
+static void on_tick(struct sim *sim, struct sim_event *event)
+{
+    struct replica *replica = event->target;
+    const uint64_t period_us = (uint64_t)replica->options.core.tick_ms * 1000;
+    sim_at(sim,
+           (struct sim_event){
+               .at_us = sim->now_us + period_us + period_us * replica->options.drift_ppm / 1000000,
+               .target = replica,
+               .run = on_tick,
+           });
+    if (replica->tick_held) return;
+    const uint64_t now_ms = replica_now_ms(replica);
+    mortar_core_tick(replica->core, now_ms, 1700000000000u + now_ms);
+    replica_settle(replica);
+}
+
+/* ---- Storage ---- */
+
+static uint64_t log_now_us(void *context)
+{
+    return ((struct replica *)context)->sim->now_us;
+}
+
+static void on_log_ready(struct sim *sim, struct sim_event *event)
+{
+    (void)sim;
+    mortar_core_reap(event->target->core);
+    replica_settle(event->target);
+}
+
+static void log_ready_at(void *context, uint64_t at_us)
+{
+    struct replica *replica = context;
+    sim_at(replica->sim,
+           (struct sim_event){.at_us = at_us, .target = replica, .run = on_log_ready});
+}
+
+/* ---- Work: in order within a place, each piece takes a while ---- */
+
+static void work_step(struct replica *replica, enum mortar_work_place place);
+
+static void work_push(struct work_queue *queue, struct mortar_work *work)
+{
+    if (queue->count == queue->capacity) {
+        const uint32_t capacity = queue->capacity == 0 ? 16 : queue->capacity * 2;
+        struct mortar_work **moved = calloc(capacity, sizeof(struct mortar_work *));
+        if (moved == NULL) abort();
+        for (uint32_t i = 0; i < queue->count; i++) {
+            moved[i] = queue->items[(queue->first + i) % queue->capacity];
+        }
+        free(queue->items);
+        queue->items = moved;
+        queue->first = 0;
+        queue->capacity = capacity;
+    }
+    queue->items[(queue->first + queue->count++) % queue->capacity] = work;
+}
+
+static struct mortar_work *work_pop(struct work_queue *queue)
+{
+    struct mortar_work *work = queue->items[queue->first];
+    queue->first = (queue->first + 1) % queue->capacity;
+    queue->count--;
+    return work;
+}
+
+static void on_work(struct sim *sim, struct sim_event *event)
+{
+    (void)sim;
+    work_step(event->target, (enum mortar_work_place)event->numbers[0]);
+}
+
+static void work_step_in(struct replica *replica, enum mortar_work_place place, uint64_t delay_us)
+{
+    sim_at(replica->sim, (struct sim_event){
+                             .at_us = replica->sim->now_us + delay_us,
+                             .target = replica,
+                             .run = on_work,
+                             .numbers = {place},
+                         });
+}
+
+/* A piece takes its time before it runs, and a little more before the core hears of it. */
+static void work_begin(struct replica *replica, enum mortar_work_place place)
+{
+    const uint64_t delay_us = prng_between(&replica->prng, replica->options.work_us_min[place],
+                                           replica->options.work_us_max[place]);
+    replica->works[place].busy = true;
+    replica->works[place].ran = false;
+    work_step_in(replica, place, delay_us * replica->work_factor);
+}
+
+static void work_step(struct replica *replica, enum mortar_work_place place)
+{
+    struct work_queue *queue = &replica->works[place];
+    if (!queue->ran) {
+        queue->ran = true;
+        mortar_core_work_run(queue->items[queue->first]);
+        work_step_in(replica, place, prng_below(&replica->prng, 50));
+        return;
+    }
+    struct mortar_work *work = work_pop(queue);
+    queue->busy = false;
+    if (queue->count > 0) work_begin(replica, place);
+    mortar_core_work_done(replica->core, work);
+    replica_settle(replica);
+}
+
+/* ---- Effects ---- */
+
+static struct replica *find_member(struct sim *sim, const struct mortar_member_id *id)
+{
+    const uint32_t number = id->store[15];
+    if (number >= sim->replica_count) return NULL;
+    struct replica *replica = sim->replicas[number];
+    return mortar_member_id_equal(&replica->id, id) ? replica : NULL;
+}
+
+static void carry_out(struct replica *replica, struct mortar_effect *effect)
+{
+    struct sim *sim = replica->sim;
+    switch (effect->type) {
+    case MORTAR_EFFECT_SEND: {
+        struct replica *to = find_member(sim, &effect->send.to);
+        if (to != NULL && !replica->closing) {
+            network_send(sim->network, replica, to, effect->send.lane, effect->send.frame);
+        }
+        mortar_buffer_release(effect->send.frame);
+        break;
+    }
+    case MORTAR_EFFECT_WORK: {
+        struct work_queue *queue = &replica->works[effect->work.place];
+        work_push(queue, effect->work.work);
+        if (!queue->busy && !replica->closing) work_begin(replica, effect->work.place);
+        break;
+    }
+    case MORTAR_EFFECT_DONE:
+        if (!replica->closing) client_done(sim, replica, effect->done.id, &effect->done.result);
+        mortar_buffer_release(effect->done.result.replies);
+        break;
+    case MORTAR_EFFECT_CHANGED:
+    case MORTAR_EFFECT_BIRTH:
+        break;
+    case MORTAR_EFFECT_FAILED:
+        verdict_fail(&sim->verdict, "host", "the core of %s failed: %s", replica->name,
+                     mortar_status_name(effect->failed));
+        break;
+    }
+}
+
+void replica_settle(struct replica *replica)
+{
+    struct mortar_effect effect;
+    mortar_core_flush(replica->core);
+    while (mortar_core_next(replica->core, &effect))
+        carry_out(replica, &effect);
+    if (!replica->closing) watch_replica(replica);
+}
+
+/* ---- Frames and links ---- */
+
+void replica_link(struct replica *replica, const struct replica *other, enum mortar_lane lane,
+                  bool up)
+{
+    mortar_core_link(replica->core, &other->id, lane, up);
+    replica_settle(replica);
+}
+
+enum mortar_status replica_frame(struct replica *replica, const struct replica *from,
+                                 enum mortar_lane lane, struct mortar_buffer *frame)
+{
+    const enum mortar_status status = mortar_core_frame(replica->core, &from->id, lane, frame);
+    replica_settle(replica);
+    return status;
+}
+
+/* ---- Life ---- */
+
+static void machine_applied(void *context, const struct applied_command *command)
+{
+    struct replica *replica = context;
+    if (!replica->closing) judge_applied(&replica->sim->judges, replica->number, command);
+}
+
+static void on_trace(void *context, const struct mortar_trace_event *event)
+{
+    watch_trace(context, event);
+}
+
+static enum mortar_status open_core(struct replica *replica, const struct mortar_storage *storage)
+{
+    struct mortar_core_options *core = &replica->options.core;
+    core->self = replica->id;
+    core->group = replica->sim->group;
+    core->network = "simulation";
+    core->address = replica->name;
+    core->seed = prng_next(&replica->prng);
+    core->trace = (struct mortar_trace){on_trace, replica};
+    return mortar_core_open(&replica->allocator, core, storage,
+                            sim_machine_ops(replica->options.machine), &replica->machine,
+                            replica->method, &replica->core);
+}
+
+static enum mortar_status open_all(struct replica *replica)
+{
+    replica->allocator = sim_memory_allocator(&replica->memory);
+    replica->machine = (struct sim_machine){
+        .kind = replica->options.machine,
+        .prng = prng_fork(&replica->prng),
+        .pause_permille = replica->options.machine_pause_permille,
+        .context = replica,
+        .applied = machine_applied,
+    };
+    replica->options.log.seed = prng_next(&replica->prng);
+    enum mortar_status status =
+        mortar_sync_log_replay(&replica->allocator, &replica->options.replay, &replica->method);
+    if (status != MORTAR_OK) return status;
+    const struct virtual_log_host host = {replica, log_now_us, log_ready_at};
+    struct mortar_storage storage;
+    status = virtual_log_open(&replica->allocator, &replica->options.log, &host, &replica->log,
+                              &storage);
+    if (status != MORTAR_OK) return status;
+    return open_core(replica, &storage);
+}
+
+void replica_open(struct replica *replica, bool founds)
+{
+    struct sim *sim = replica->sim;
+    replica->opened_us = sim->now_us;
+    replica->work_factor = 1;
+    enum mortar_status status = open_all(replica);
+    if (status == MORTAR_OK && founds) {
+        struct mortar_birth_id birth;
+        uint8_t key[16];
+        memset(birth.bytes, 7, sizeof birth.bytes);
+        memset(key, 9, sizeof key);
+        status = mortar_core_found(replica->core, &birth, key);
+    } else if (status == MORTAR_OK) {
+        mortar_core_join(replica->core);
+    }
+    if (status != MORTAR_OK) {
+        verdict_fail(&sim->verdict, "host", "%s cannot open: %s", replica->name,
+                     mortar_status_name(status));
+        return;
+    }
+    sim_at(sim, (struct sim_event){.at_us = sim->now_us + prng_below(&replica->prng, 10000),
+                                   .target = replica,
+                                   .run = on_tick});
+    replica_settle(replica);
+}
+
+/* Runs what is left, unheard: a core is closed only when no work of it is outside. */
+static void drain(struct replica *replica)
+{
+    struct mortar_effect effect;
+    bool more = true;
+    while (more) {
+        more = false;
+        while (mortar_core_next(replica->core, &effect))
+            carry_out(replica, &effect);
+        for (uint32_t place = 0; place < 2; place++) {
+            struct work_queue *queue = &replica->works[place];
+            if (queue->count == 0) continue;
+            if (!(queue->busy && queue->ran)) mortar_core_work_run(queue->items[queue->first]);
+            queue->busy = false;
+            mortar_core_work_done(replica->core, work_pop(queue));
+            more = true;
+        }
+    }
+}
+
+void replica_close(struct replica *replica, enum replica_state state)
+{
+    if (replica->core == NULL) return;
+    replica->closing = true;
+    replica->state = state;
+    network_part(replica->sim->network, replica);
+    client_replica_gone(replica->sim, replica);
+    judge_replica_gone(&replica->sim->judges, replica->number);
+    mortar_core_stop(replica->core);
+    drain(replica);
+    mortar_core_close(replica->core);
+    mortar_sync_log_replay_free(replica->method);
+    replica->core = NULL;
+    replica->log = NULL;
+    free(replica->works[0].items);
+    free(replica->works[1].items);
+    memset(replica->works, 0, sizeof replica->works);
+}
+
+void replica_deinit(struct replica *replica)
+{
+    if (replica->memory.blocks != 0 || replica->memory.bytes != 0) {
+        verdict_fail(&replica->sim->verdict, "memory",
+                     "%s left %llu blocks, %llu bytes after its close", replica->name,
+                     (unsigned long long)replica->memory.blocks,
+                     (unsigned long long)replica->memory.bytes);
+    }
+    free(replica);
+}

@@ -1,0 +1,113 @@
+/* sim/replica.h - one replica: a core with its log, machine, memory and clock, and the host that
+ * carries out what it asks for.
+ *
+ * The host is as slow and as odd as the seed says: work takes time, ticks drift, clocks are off,
+ * the whole process pauses. What it may not do is what the duties in mortar/core.h forbid.
+ *
+ * Memory:  the replica stays, as a record, when its process is gone: frames under way hold blocks
+ * of
+ *          its allocator. Threads: one.
+ * Errors:  an open that fails fails the run; a core that says FAILED too.
+ */
+#ifndef SIM_REPLICA_H
+#define SIM_REPLICA_H
+
+#include "base/prng.h"
+#include "mortar/core.h"
+#include "sim/heap.h"
+#include "sim/machine.h"
+#include "sim/memory.h"
+#include "sim/virtual_log.h"
+
+#define REPLICA_NAME_BYTES 8u
+
+/*   LIVE --crash--> CRASHED (its log is lost with it)
+ *   LIVE --leave--> LEFT    (its removal is committed, its process ended) */
+enum replica_state { REPLICA_LIVE = 0, REPLICA_CRASHED, REPLICA_LEFT };
+
+struct replica_options {
+    struct mortar_core_options core; /* self, seed, trace, group are filled in by the simulator. */
+    struct mortar_replay_options replay;
+    enum machine_kind machine;
+    uint32_t machine_pause_permille;
+    struct virtual_log_options log;
+    uint32_t work_us_min[2]; /* By place: how long a piece of work takes. */
+    uint32_t work_us_max[2];
+    uint64_t clock_ms;  /* What its clock shows at the start of the world. */
+    uint32_t drift_ppm; /* Its ticks are longer by so many millionths. */
+};
+
+struct work_queue {
+    struct mortar_work **items; /* A ring of `capacity`. */
+    uint32_t first;
+    uint32_t count;
+    uint32_t capacity;
+    bool busy; /* The first is under way. */
+    bool ran;  /* ... and has been run; what is left is to hand it back. */
+};
+
+struct replica {
+    struct sim *sim;
+    uint32_t number; /* From 0, in the order of opening; never used twice. */
+    char name[REPLICA_NAME_BYTES];
+    struct mortar_member_id id;
+    enum replica_state state;
+    bool leaving;   /* The operator wants it out of the group, or to forget it once it crashed. */
+    bool forgotten; /* ... and the group has said that it is out. */
+    uint64_t change_open; /* The operator's request to remove it; 0: none. */
+    uint64_t change_at_us;
+
+    struct replica_options options;
+    struct mortar_core *core; /* NULL once it is gone. */
+    struct sim_memory memory;
+    struct mortar_allocator allocator;
+    struct virtual_log *log; /* The core's; gone with it. */
+    struct sim_machine machine;
+    struct mortar_sync_method *method;
+    struct work_queue works[2];
+    struct prng prng;
+    uint64_t opened_us;
+    uint64_t paused_until_us; /* Not after now: it runs. */
+    bool tick_held;           /* Its timer does not run: for directed scenarios. */
+    bool closing;             /* What it still says is not heard. */
+    bool lying;               /* Its answers on the bulk lane are rewritten on the way. */
+    uint32_t work_factor;     /* Slow machine: work takes so many times as long. */
+
+    /* For the judges: what they have seen of this replica's log. */
+    uint64_t entries_seen;
+    uint64_t committed_seen;
+    uint64_t commit_said; /* By its last trace event. */
+    uint64_t led_term;    /* Highest term that it led and that was judged. */
+    uint64_t lead_said;
+    bool sync_said; /* A session ended: look at what it held. */
+    uint64_t counts[MORTAR_TRACE_KINDS];
+};
+
+/* Opens a replica in `replica`, whose sim, number, name, id and options are set. It founds the
+ * group or joins it. */
+void replica_open(struct replica *replica, bool founds);
+/* Ends its process. Requests that it held are lost. */
+void replica_close(struct replica *replica, enum replica_state state);
+/* Frees what is left; all frames are gone by now. Blocks still in use fail the run. */
+void replica_deinit(struct replica *replica);
+
+/* Flushes, carries out all effects, and lets the judges look. After each event. */
+void replica_settle(struct replica *replica);
+
+void replica_link(struct replica *replica, const struct replica *other, enum mortar_lane lane,
+                  bool up);
+/* A frame arrived whole; `frame` is borrowed. What the core answered. */
+enum mortar_status replica_frame(struct replica *replica, const struct replica *from,
+                                 enum mortar_lane lane, struct mortar_buffer *frame);
+
+uint64_t replica_now_ms(const struct replica *replica);
+bool replica_is_paused(const struct replica *replica);
+/* Pauses the whole process until then: what is for it waits in the order in which it came. */
+void replica_pause(struct replica *replica, uint64_t until_us);
+
+static inline bool replica_is_live(const struct replica *replica)
+{
+    return replica->state == REPLICA_LIVE;
+}
+
+#endif

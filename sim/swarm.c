@@ -1,0 +1,114 @@
+/* sim/swarm.c - one seed from beginning to end. */
+#include "sim/swarm.h"
+
+#include "sim/nemesis.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct sim *world_now; /* The panic looks at it; one world runs at a time. */
+
+struct sim *swarm_now(void)
+{
+    return world_now;
+}
+
+static void open_all(struct sim *sim, const struct drawn *drawn, struct prng *prng)
+{
+    for (uint32_t i = 0; i < drawn->replicas && !sim_failed(sim); i++) {
+        const struct replica_options options = draw_replica(drawn, prng);
+        sim_add(sim, &options);
+    }
+}
+
+/* Nothing stands in the way any more: the group must become whole, and serve. */
+static void demand_progress(struct sim *sim)
+{
+    char text[VERDICT_TEXT_BYTES / 2];
+    if (!sim_run_until(sim, sim_converged, SWARM_HEAL_MS)) {
+        sim_unconverged_text(sim, text, sizeof text);
+        verdict_fail(&sim->verdict, "progress", "not whole %u ms after healing: %s", SWARM_HEAL_MS,
+                     text);
+        return;
+    }
+    for (uint32_t i = 0; i < sim->replica_count && !sim_failed(sim); i++) {
+        if (!replica_is_live(sim->replicas[i])) continue;
+        if (!sim_propose(sim, i, 1, MACHINE_COMMAND_BYTES_MIN)) {
+            verdict_fail(&sim->verdict, "progress", "a whole group refuses a command at %s",
+                         sim->replicas[i]->name);
+        }
+    }
+    if (!sim_run_until(sim, sim_converged, SWARM_HEAL_MS)) {
+        sim_unconverged_text(sim, text, sizeof text);
+        verdict_fail(&sim->verdict, "progress", "not whole after the last commands: %s", text);
+    }
+}
+
+static void judge_end(struct sim *sim)
+{
+    if (sim_failed(sim)) return;
+    judge_history_end(&sim->judges);
+    if (judge_sessions_open(&sim->judges) != 0) {
+        verdict_fail(&sim->verdict, "sync", "%u sessions never ended",
+                     judge_sessions_open(&sim->judges));
+    }
+    if (judge_ops_open(&sim->judges) != 0) {
+        verdict_fail(&sim->verdict, "history", "%llu requests were never answered",
+                     (unsigned long long)judge_ops_open(&sim->judges));
+    }
+}
+
+static void line_to_stderr(void *context, const char *text)
+{
+    (void)context;
+    fprintf(stderr, "%s\n", text);
+}
+
+static void report(struct sim *sim, const struct swarm_options *options)
+{
+    if (!sim_failed(sim) || options->line != NULL) return;
+    story_last(sim, line_to_stderr, NULL);
+}
+
+static void summarise(const struct sim *sim, struct swarm_result *result)
+{
+    result->simulated_us = sim->now_us;
+    result->events = sim->events;
+    result->succeeded = sim->clients.succeeded;
+    result->failed = sim->clients.failed;
+    result->reads = sim->clients.reads_succeeded;
+    result->sessions = sim->counts[MORTAR_TRACE_SYNC_OPEN];
+    result->sessions_done = sim->counts[MORTAR_TRACE_SYNC_DONE];
+    result->leaders = sim->judges.leaders.count;
+    result->committed = sim->judges.committed_last;
+    memcpy(result->faults, sim->faults, sizeof result->faults);
+}
+
+void swarm_run(const struct swarm_options *options, struct swarm_result *out_result)
+{
+    struct nemesis nemesis;
+    struct swarm_result result = {.seed = options->seed};
+    struct drawn drawn = draw_world(options->seed);
+    draw_text(&drawn, result.shape, sizeof result.shape);
+    struct sim *sim = sim_open(&drawn.sim);
+    struct prng prng = prng_fork(&sim->prng);
+    world_now = sim;
+    sim->story.line = options->line;
+    sim->story.context = options->context;
+    sim->story.frames = options->frames;
+    sim->story.times = true;
+    open_all(sim, &drawn, &prng);
+    clients_start(sim);
+    nemesis_start(&nemesis, sim, &drawn);
+    sim_run_ms(sim, drawn.safety_ms);
+    nemesis_stop(&nemesis);
+    clients_stop(sim);
+    sim_heal(sim);
+    if (!sim_failed(sim)) demand_progress(sim);
+    judge_end(sim);
+    report(sim, options);
+    summarise(sim, &result);
+    sim_close(sim, &result.verdict);
+    world_now = NULL;
+    *out_result = result;
+}

@@ -1,0 +1,15 @@
+/* sim/watch.h - shows the judges what happens inside a replica: reads its trace events and its log
+ * after each event. Plain functions over struct replica. */
+#ifndef SIM_WATCH_H
+#define SIM_WATCH_H
+
+#include "mortar/trace.h"
+
+struct replica;
+
+/* A trace event, in the middle of a step: only noted, and judged where that needs no look inside. */
+void watch_trace(struct replica *replica, const struct mortar_trace_event *event);
+/* After a step: what is new in the log, what is committed, who leads. */
+void watch_replica(struct replica *replica);
+
+#endif

@@ -1,0 +1,165 @@
+/* sim/world.h - a virtual world: replicas, a network, clients and judges under one clock and one
+ * seed. The second host of the pure core (design 2, idea 1).
+ *
+ * Scenarios and the swarm drive it from outside: run it for a while, look, break something, run on.
+ * Everything that happens follows from the options, the seed and those calls.
+ *
+ * Memory:  malloc(); ends with sim_close().
+ * Threads: one. Nothing reads a real clock.
+ * Errors:  the first broken promise ends all running: sim_failed() is true from then on.
+ *
+ *     struct sim *sim = sim_open(&options);
+ *     sim_grow(sim, 3);                           A founds, B and C join and are promoted
+ *     sim_isolate(sim, 2);
+ *     sim_propose(sim, 0, 100, 64);
+ *     sim_heal(sim);
+ *     SIM_EXPECT(sim, sim_run_until(sim, sim_converged, 5000));
+ *     assert_true(sim_close(sim, NULL));
+ */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include "sim/check/judges.h"
+#include "sim/client.h"
+#include "sim/heap.h"
+#include "sim/network.h"
+#include "sim/replica.h"
+#include "sim/story.h"
+
+#define SIM_REPLICAS_MAX JUDGES_REPLICAS_MAX
+
+/* What was done to the world, counted; names stand in the last line of mortar-sim. */
+#define SIM_FAULT_TABLE(X)                                                                         \
+    X(LOSS, "loss")                                                                                \
+    X(DUPLICATE, "duplicate")                                                                      \
+    X(REORDER, "reorder")                                                                          \
+    X(DELAY, "delay")                                                                              \
+    X(FLIP, "flip")                                                                                \
+    X(RESET, "reset")                                                                              \
+    X(PARTITION, "partition")                                                                      \
+    X(ONE_WAY, "one_way")                                                                          \
+    X(STALL, "stall")                                                                              \
+    X(SLOW_LANE, "slow_lane")                                                                      \
+    X(CRASH, "crash")                                                                              \
+    X(PAUSE, "pause")                                                                              \
+    X(JOIN, "join")                                                                                \
+    X(LEAVE, "leave")                                                                              \
+    X(SLOW_MACHINE, "slow_machine")                                                                \
+    X(MACHINE_PAUSE, "machine_pause")                                                              \
+    X(SLOW_DISK, "slow_disk")                                                                      \
+    X(LAG, "lag")                                                                                  \
+    X(SOURCE_CRASH, "source_crash")                                                                \
+    X(SOURCE_STALL, "source_stall")                                                                \
+    X(LIAR, "liar")                                                                                \
+    X(LIE, "lie")                                                                                  \
+    X(CLOCK_JUMP, "clock_jump")                                                                    \
+    X(TUNE, "tune")                                                                                \
+    X(LEADER_CUT, "leader_cut")
+
+enum sim_fault {
+#define SIM_FAULT_VALUE(name, text) SIM_FAULT_##name,
+    SIM_FAULT_TABLE(SIM_FAULT_VALUE)
+#undef SIM_FAULT_VALUE
+        SIM_FAULTS
+};
+const char *sim_fault_name(enum sim_fault fault);
+
+struct sim_options {
+    uint64_t seed;
+    struct replica_options replica; /* For those opened by sim_grow() and sim_add(). */
+    struct network_options network;
+    struct workload workload;
+    bool quiet_clients;   /* The clients of the workload do not start by themselves. */
+    uint32_t check_every; /* mortar_core_check() after every so-manieth event; 0: never. */
+};
+
+struct sim {
+    struct sim_options options;
+    struct prng prng;
+    uint64_t now_us;
+    struct heap heap;
+    uint32_t replica_count;
+    struct replica *replicas[SIM_REPLICAS_MAX];
+    struct network *network;
+    struct clients clients;
+    struct judges judges;
+    struct verdict verdict;
+    struct story story;
+    uint64_t faults[SIM_FAULTS];
+    uint64_t counts[MORTAR_TRACE_KINDS]; /* Trace events of all replicas. */
+    uint64_t events;
+    struct mortar_group_id group;
+};
+
+/* Options of a quiet world: a stream network of 1 ms, quick disks, a counter. */
+struct sim_options sim_options_quiet(uint64_t seed);
+
+struct sim *sim_open(const struct sim_options *options);
+/* Ends the world and says how it went, leaks included. `out_verdict` may be NULL. */
+bool sim_close(struct sim *sim, struct verdict *out_verdict);
+
+/* Opens one more replica: the first founds the group, every other joins. Its number. */
+uint32_t sim_add(struct sim *sim, const struct replica_options *options);
+/* Opens `count` and waits until all are members, and voters as far as target_voters allows. */
+bool sim_grow(struct sim *sim, uint32_t count);
+
+/* Schedules; `target` as in struct sim_event. */
+void sim_at(struct sim *sim, struct sim_event event);
+
+/* Runs for a while of virtual time. False: a judge has spoken. */
+bool sim_run_ms(struct sim *sim, uint64_t ms);
+/* Runs until `holds`, asked every 5 ms; false: it never did, or a judge has spoken. */
+bool sim_run_until(struct sim *sim, bool (*holds)(struct sim *sim), uint64_t ms);
+/* The same about one replica. */
+bool sim_run_until_of(struct sim *sim, bool (*holds)(struct sim *sim, uint32_t replica),
+                      uint32_t replica, uint64_t ms);
+
+static inline bool sim_failed(const struct sim *sim)
+{
+    return sim->verdict.failed;
+}
+/* A demand of a scenario. */
+#define SIM_EXPECT(sim, condition)                                                                 \
+    ((condition)                                                                                   \
+         ? (void)0                                                                                 \
+         : verdict_fail(&(sim)->verdict, "scenario", "%s:%d: %s", __FILE__, __LINE__, #condition))
+
+/* ---- What can be asked; both forms of sim_run_until() take some of these. ---- */
+
+/* The live leader of the highest term; UINT32_MAX: none. */
+uint32_t sim_leader(struct sim *sim);
+bool sim_has_leader(struct sim *sim);
+/* Every live replica that belongs is a member, has applied all that is committed, all logs end
+ * alike, no session runs, and nobody waits for an answer. */
+bool sim_converged(struct sim *sim);
+/* Nobody waits for an answer, and nothing was left to commit. */
+bool sim_is_leader(struct sim *sim, uint32_t replica);
+bool sim_is_member(struct sim *sim, uint32_t replica);
+bool sim_is_voter(struct sim *sim, uint32_t replica);
+bool sim_is_syncing(struct sim *sim, uint32_t replica);
+bool sim_is_current(struct sim *sim, uint32_t replica); /* Has all that is committed anywhere. */
+void sim_status(struct sim *sim, uint32_t replica, struct mortar_core_status *out_status);
+/* Why sim_converged() does not hold, for people. */
+void sim_unconverged_text(struct sim *sim, char *out_text, size_t capacity);
+
+/* ---- What can be done. ---- */
+
+/* Makes `replica` lead: others' timers stand still until it does. */
+bool sim_elect(struct sim *sim, uint32_t replica);
+/* Cuts off one replica both ways, from now on. */
+void sim_isolate(struct sim *sim, uint32_t replica);
+void sim_rejoin(struct sim *sim, uint32_t replica);
+/* Mends the network, ends lies and slowness. Who is paused stays so until its time. */
+void sim_heal(struct sim *sim);
+/* Executes `count` commands in one request at `replica` and waits for the answer. */
+bool sim_propose(struct sim *sim, uint32_t replica, uint32_t count, uint32_t command_bytes);
+/* Many requests of up to 64 commands each, until `count` commands are acknowledged. */
+bool sim_fill(struct sim *sim, uint32_t replica, uint32_t count, uint32_t command_bytes);
+void sim_crash(struct sim *sim, uint32_t replica);
+/* Asks the group to let it go, and closes it when it is out. */
+void sim_leave(struct sim *sim, uint32_t replica);
+/* True if the group can lose `replica` for ever: in every configuration that a live replica goes
+ * by, a majority of the voters lives without it, and no change is under way. */
+bool sim_can_lose(struct sim *sim, uint32_t replica);
+
+#endif
