@@ -15,6 +15,9 @@ static void send_job_free(struct mortar_core *core, struct send_job *job)
 
 static void send_job_finish(struct mortar_core *core, struct send_job *job)
 {
+    /* The records stand in the frame already: the encoder is told only how many bytes they are. */
+    const size_t header = FRAME_HEADER_BYTES + APPEND_REQUEST_BYTES;
+    job->append.entries = (struct mortar_bytes){NULL, job->bytes - header};
     struct writer out = writer_over(mortar_buffer_data(job->frame) + FRAME_HEADER_BYTES,
                                     APPEND_REQUEST_BYTES);
     append_request_encode(&job->append, &out);
