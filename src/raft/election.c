@@ -11,13 +11,22 @@ void raft_election_arm(struct raft *raft)
     raft->election_elapsed = 0;
 }
 
-/* Only a voter of its own latest configuration campaigns (thesis 4.2.1: learners do not), and
- * only while its log reaches what it once acknowledged (C12). */
+static bool votes_in(const struct raft *raft, const struct raft_config_slot *slot)
+{
+    const struct config_member *self = config_find(&slot->config, &raft->options.self);
+    return self != NULL && (self->voter_old || self->voter_new);
+}
+
+/* Learners do not campaign (thesis 4.2.1). A voter that its latest configuration leaves out still
+ * does until that is committed, as nobody else may hold the entry (4.2.2, figure 4.6); its own
+ * vote does not count then. And only a log that reaches what it once acknowledged will do (C12). */
 bool raft_electable(const struct raft *raft)
 {
-    const struct raft_member *self = raft_self(raft);
-    if (self == NULL || !raft_is_voter(self)) return false;
-    return mortar_position_compare(raft->last, raft->voting) >= 0;
+    bool voter = votes_in(raft, &raft->committed);
+    for (uint32_t i = 0; i < raft->uncommitted_count; i++) {
+        if (votes_in(raft, &raft->uncommitted[i])) voter = true;
+    }
+    return voter && mortar_position_compare(raft->last, raft->voting) >= 0;
 }
 
 /* What it sends is the end of its log, which is not below its voting position: entries that a

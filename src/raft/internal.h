@@ -2,14 +2,22 @@
  *
  * One idea per file; each non-static function is declared here under the file that holds it.
  *
- *   raft.c             open, step, inspection           convert.c   the only place where roles change
- *   election.c         timers, campaigns                vote.c      vote messages
- *   on_append.c        follower: entries                tail.c      follower: entries while a session runs
- *   on_append_reply.c  leader: answers                  replicate.c leader: what is sent, and when
- *   progress.c         leader: the gate per follower    commit.c    what is committed
- *   quorum.c           majorities, pure arithmetic      members.c   table of members, per-member values
- *   membership.c       configurations                   read.c      read-index rounds
- *   log.c              the log, as far as raft knows it check.c     every invariant
+ *   raft.c             open, step, inspection
+ *   convert.c          the only place where roles change
+ *   election.c         ticks, timers, campaigns
+ *   vote.c             vote messages
+ *   on_append.c        follower: entries
+ *   tail.c             follower: entries while a session runs
+ *   on_append_reply.c  leader: answers
+ *   replicate.c        leader: what is sent, and when
+ *   progress.c         leader: the gate per follower
+ *   commit.c           what is committed
+ *   quorum.c           majorities, pure arithmetic
+ *   members.c          table of members, and what a majority of them reaches
+ *   membership.c       configurations
+ *   read.c             read-index rounds
+ *   log.c              the log, as far as raft knows it
+ *   check.c            every invariant
  *
  * Effects are carried out after the step, so within a step the log view shows the log before it;
  * `last` below is ahead of the view by what this step appended.

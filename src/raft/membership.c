@@ -86,7 +86,8 @@ bool raft_config_decode(struct raft *raft, const struct mortar_entry *entry)
     return true;
 }
 
-/* What a session appends is committed, so where no room is left the oldest is so too. */
+/* A tail that is adopted may hold more configurations than fit above the commit index. But each
+ * was proposed when the one before it was committed (thesis 4.1), so the oldest is committed. */
 void raft_on_sync_config(struct raft *raft, uint64_t index, const struct config *config,
                          struct raft_effects *out)
 {
@@ -100,7 +101,9 @@ void raft_on_sync_config(struct raft *raft, uint64_t index, const struct config 
         commit_config(raft, position, config, out);
         return;
     }
-    if (raft->uncommitted_count == RAFT_CONFIGS_MAX) commit_oldest(raft, out);
+    if (raft->uncommitted_count == RAFT_CONFIGS_MAX) {
+        raft_commit_to(raft, raft->uncommitted[0].position, out);
+    }
     raft_config_push(raft, position, config, out);
 }
 

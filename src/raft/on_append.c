@@ -276,11 +276,13 @@ static void on_append_in_session(struct raft *raft, const struct append_request 
 }
 
 /* The refusal goes first: the owner may begin the session while it carries out SYNC_OPEN, and what
- * is said then must be the last word. */
+ * is said then must be the last word. Only at the leader's base: that is committed, and all below
+ * it can be fetched; elsewhere the refusal brings the leader back to its base. */
 static void open_session(struct raft *raft, const struct append_request *message,
                          struct raft_effects *out)
 {
     raft_tail_refuse(raft, 0, out);
+    if (!mortar_position_equal(message->prev, message->tail_base.position)) return;
     struct raft_effect *effect = raft_push(out, RAFT_SYNC_OPEN);
     effect->sync_open.prev = message->prev;
     effect->sync_open.leader_commit = message->commit_index;
