@@ -46,26 +46,26 @@ struct mortar_core_options {
     uint32_t struct_bytes;
     struct mortar_member_id self;
     struct mortar_group_id group;
-    const char *network;       /* Name space; copied. */
-    const char *address;       /* Where others reach us; copied; may be "". */
-    uint64_t seed;             /* Same seed and events, same effects. */
-    bool observer;             /* Join as an observer: a learner that refuses promotion. */
-    uint32_t tick_ms;          /* Real length of a tick; 10. */
-    uint32_t heartbeat_ticks;  /* 10 */
-    uint32_t election_ticks;   /* Timeout is uniform in [this, 2 * this); 60. */
-    uint32_t reluctant_factor; /* Leadership preference: 1 normal; else multiplies the timeout. */
-    uint32_t target_voters;    /* 1, 3, 5 or 7; 0: promote nobody by itself; 3. */
-    uint32_t command_bytes_max;      /* 1 MiB; at most MORTAR_COMMAND_BYTES_LIMIT. */
-    uint32_t requests_max;           /* Waiting at once; beyond: MORTAR_E_BUSY; 65536. */
-    uint64_t uncommitted_bytes_max;  /* 64 MiB */
-    uint64_t window_bytes;           /* Appends in flight per follower; 4 MiB. */
-    uint64_t resend_bytes;           /* More than that is missing: a session (6.2); 1 MiB. */
-    uint64_t tail_bytes_max;         /* Budget of the tail range; 256 MiB. */
-    uint64_t tail_window_bytes;      /* Live tail in flight per follower; 1 MiB. */
-    uint64_t lease_bytes_max;        /* Most that one lease may hold back; 1 GiB. */
-    uint32_t lease_ms;               /* A lease not renewed for so long ends; 10000. */
-    uint32_t apply_bytes;            /* Commands in one apply run; 1 MiB. */
-    uint32_t time_gap_ms;            /* Log time moves by at most this per entry; 10000. */
+    const char *network;        /* Name space; copied. */
+    const char *address;        /* Where others reach us; copied; may be "". */
+    uint64_t seed;              /* Same seed and events, same effects. */
+    bool observer;              /* Join as an observer: a learner that refuses promotion. */
+    uint32_t tick_ms;           /* Real length of a tick; 10. */
+    uint32_t heartbeat_ticks;   /* 10 */
+    uint32_t election_ticks;    /* Timeout is uniform in [this, 2 * this); 60. */
+    uint32_t reluctant_factor;  /* Leadership preference: 1 normal; else multiplies the timeout. */
+    uint32_t target_voters;     /* 1, 3, 5 or 7; 0: promote nobody by itself; 3. */
+    uint32_t command_bytes_max; /* 1 MiB; at most MORTAR_COMMAND_BYTES_LIMIT. */
+    uint32_t requests_max;      /* Waiting at once; beyond: MORTAR_E_BUSY; 65536. */
+    uint64_t uncommitted_bytes_max; /* 64 MiB */
+    uint64_t window_bytes;          /* Appends in flight per follower; 4 MiB. */
+    uint64_t resend_bytes;          /* More than that is missing: a session (6.2); 1 MiB. */
+    uint64_t tail_bytes_max;        /* Budget of the tail range; 256 MiB. */
+    uint64_t tail_window_bytes;     /* Live tail in flight per follower; 1 MiB. */
+    uint64_t lease_bytes_max;       /* Most that one lease may hold back; 1 GiB. */
+    uint32_t lease_ms;              /* A lease not renewed for so long ends; 10000. */
+    uint32_t apply_bytes;           /* Commands in one apply run; 1 MiB. */
+    uint32_t time_gap_ms;           /* Log time moves by at most this per entry; 10000. */
     struct mortar_trace trace;
     /* The host's clock in us, to count callbacks that exceed their budget; NULL: not counted. */
     uint64_t (*clock_us)(void *context);
@@ -115,8 +115,7 @@ mortar_core_frame_check(struct mortar_bytes frame, enum mortar_lane lane,
  *   MORTAR_E_PROTOCOL  its content breaks the protocol: the host ends the link. */
 MORTAR_API enum mortar_status mortar_core_frame(struct mortar_core *core,
                                                 const struct mortar_member_id *from,
-                                                enum mortar_lane lane,
-                                                struct mortar_buffer *frame);
+                                                enum mortar_lane lane, struct mortar_buffer *frame);
 MORTAR_API void mortar_core_work_done(struct mortar_core *core, struct mortar_work *work);
 MORTAR_API void mortar_core_reap(struct mortar_core *core);
 MORTAR_API void mortar_core_flush(struct mortar_core *core);
@@ -238,18 +237,18 @@ struct mortar_member_status {
     bool voter;
     bool observer;
     bool leaving;
-    bool linked;         /* A control lane stands with it now. */
+    bool linked; /* A control lane stands with it now. */
     /* As the leader sees it; zero elsewhere. */
     uint64_t match;
     uint64_t commit;
-    uint32_t progress;   /* 0 probe, 1 replicate, 2 sync */
+    uint32_t progress; /* 0 probe, 1 replicate, 2 sync */
     bool whole;
 };
 
 struct mortar_sync_status {
     bool active;
     uint64_t session;
-    uint64_t started_ms;      /* Host time. */
+    uint64_t started_ms; /* Host time. */
     uint64_t elapsed_ms;
     uint64_t bytes_per_second; /* Verified, over the last seconds. */
     uint64_t left_ms;          /* Estimate; UINT64_MAX: cannot be told. */
@@ -290,22 +289,22 @@ struct mortar_core_status {
     bool leader_known;
     struct mortar_member_id leader;
     struct mortar_member_id self;
-    bool member;   /* Stands in the latest configuration. */
-    bool removed;  /* Our removal is committed. */
-    bool online;   /* Leads, or agrees with a leader and is not catching up. */
+    bool member;  /* Stands in the latest configuration. */
+    bool removed; /* Our removal is committed. */
+    bool online;  /* Leads, or agrees with a leader and is not catching up. */
     bool birth_known;
     struct mortar_birth_id birth;
     struct mortar_anchor_point base;
     struct mortar_position last;
-    uint64_t stored;    /* Durable up to here. */
+    uint64_t stored; /* Durable up to here. */
     struct mortar_position committed;
     uint64_t applied;
     uint64_t config_index;
     bool joint;
     uint32_t member_count;
     struct mortar_member_status members[MORTAR_MEMBERS_MAX];
-    struct mortar_sync_status sync;      /* The running session, or the last one (active false). */
-    enum mortar_status sync_ended;       /* How the last session ended; OK: done, or none yet. */
+    struct mortar_sync_status sync; /* The running session, or the last one (active false). */
+    enum mortar_status sync_ended;  /* How the last session ended; OK: done, or none yet. */
     uint32_t lease_count;
     struct mortar_lease_status leases[MORTAR_MEMBERS_MAX];
     uint64_t log_bytes;
@@ -315,8 +314,8 @@ struct mortar_core_status {
 MORTAR_API void mortar_core_status(struct mortar_core *core, struct mortar_core_status *out_status);
 
 /* The log sum at `index`, for judges and tools. False: not held. */
-MORTAR_API bool mortar_core_log_sum(struct mortar_core *core, uint64_t index,
-                                    uint64_t *out_term, struct mortar_log_sum *out_sum);
+MORTAR_API bool mortar_core_log_sum(struct mortar_core *core, uint64_t index, uint64_t *out_term,
+                                    struct mortar_log_sum *out_sum);
 
 /* Asserts the invariants of all parts; the simulator calls it after each step. */
 MORTAR_API void mortar_core_check(struct mortar_core *core);

@@ -46,26 +46,27 @@ enum mortar_log_level {
 
 struct mortar_node_options {
     uint32_t struct_bytes;
-    const char *directory; /* Required. Made if missing; holds identity.pem. One process at a time. */
-    const char *listen;    /* Required. "host:port", "[v6]:port"; port 0: any free one. */
+    const char
+        *directory;     /* Required. Made if missing; holds identity.pem. One process at a time. */
+    const char *listen; /* Required. "host:port", "[v6]:port"; port 0: any free one. */
     const char *advertise; /* What others are told to connect to; NULL: the listen address. */
     const char *peers;     /* "host:port,host:port": first contact only; NULL: none. */
     const char *key_file;  /* Required. Made by `mortar keygen`. */
     const char *network;   /* Name space; NULL: "default". */
     enum mortar_completion_mode completions;
-    uint32_t completions_max;      /* Queue mode: waiting at most; 65536. */
-    uint32_t handshake_ms;         /* TLS and bond together; 5000. */
-    uint32_t half_open_max;        /* Links before their proof; 64. */
-    uint32_t links_max;            /* All links; 256. */
-    uint32_t heartbeat_ms;         /* Of an idle bond; 500. */
+    uint32_t completions_max;       /* Queue mode: waiting at most; 65536. */
+    uint32_t handshake_ms;          /* TLS and bond together; 5000. */
+    uint32_t half_open_max;         /* Links before their proof; 64. */
+    uint32_t links_max;             /* All links; 256. */
+    uint32_t heartbeat_ms;          /* Of an idle bond; 500. */
     uint32_t heartbeats_missed_max; /* Then the link is dead; 6. */
-    uint32_t reconnect_ms_min;     /* Back-off, doubled up to the maximum; 50. */
-    uint32_t reconnect_ms_max;     /* 2000 */
-    uint64_t send_queue_bytes_max; /* Per link; beyond: bulk is refused as BUSY; 64 MiB. */
+    uint32_t reconnect_ms_min;      /* Back-off, doubled up to the maximum; 50. */
+    uint32_t reconnect_ms_max;      /* 2000 */
+    uint64_t send_queue_bytes_max;  /* Per link; beyond: bulk is refused as BUSY; 64 MiB. */
     const struct mortar_allocator *allocator; /* NULL: malloc. */
     void (*log)(void *context, enum mortar_log_level level, const char *line);
     void (*on_fatal)(void *context, enum mortar_status status, const char *text);
-    void *context;         /* Of log and on_fatal; both may run on any thread of the node. */
+    void *context;             /* Of log and on_fatal; both may run on any thread of the node. */
     struct mortar_trace trace; /* On the node's thread. */
 };
 #define MORTAR_NODE_OPTIONS_INIT                                                                   \
@@ -110,8 +111,8 @@ struct mortar_bond_status {
     uint64_t queued_bytes;
 };
 /* Fills up to `capacity`, answers how many there are. */
-MORTAR_API uint32_t mortar_node_bonds(struct mortar_node *node, struct mortar_bond_status *out_bonds,
-                                      uint32_t capacity);
+MORTAR_API uint32_t mortar_node_bonds(struct mortar_node *node,
+                                      struct mortar_bond_status *out_bonds, uint32_t capacity);
 
 struct mortar_node_metrics {
     uint64_t links_accepted;
@@ -144,7 +145,7 @@ struct mortar_group_options {
     uint32_t struct_bytes;
     const struct mortar_machine_ops *machine; /* NULL: elects a leader and nothing else. */
     void *machine_state;
-    struct mortar_core_options core; /* Tunables; identity fields are filled in by the node. */
+    struct mortar_core_options core;      /* Tunables; identity fields are filled in by the node. */
     const struct mortar_storage *storage; /* NULL: the in-memory log. Taken on success. */
 };
 #define MORTAR_GROUP_OPTIONS_INIT                                                                  \
@@ -209,10 +210,11 @@ MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_group_query_async(struct mortar_group *group, struct mortar_bytes query,
                          enum mortar_read_mode mode, uint32_t timeout_ms, mortar_completion *done,
                          void *argument);
-MORTAR_API MORTAR_NODISCARD enum mortar_status
-mortar_group_query(struct mortar_group *group, struct mortar_bytes query,
-                   enum mortar_read_mode mode, uint32_t timeout_ms,
-                   struct mortar_result *out_result);
+MORTAR_API MORTAR_NODISCARD enum mortar_status mortar_group_query(struct mortar_group *group,
+                                                                  struct mortar_bytes query,
+                                                                  enum mortar_read_mode mode,
+                                                                  uint32_t timeout_ms,
+                                                                  struct mortar_result *out_result);
 
 /* ---- Waiting ---- */
 
@@ -221,19 +223,19 @@ enum mortar_condition_kind {
     MORTAR_UNTIL_LEADER_CHANGED = 2, /* Another leader than now is known. */
     MORTAR_UNTIL_LEADER_IS = 3,      /* .member leads. */
     MORTAR_UNTIL_IS_LEADER = 4,
-    MORTAR_UNTIL_IS_FOLLOWER = 5,    /* Does not lead, "no leader" included. */
-    MORTAR_UNTIL_ONLINE = 6,         /* Leads, or agrees with the leader. */
+    MORTAR_UNTIL_IS_FOLLOWER = 5, /* Does not lead, "no leader" included. */
+    MORTAR_UNTIL_ONLINE = 6,      /* Leads, or agrees with the leader. */
     MORTAR_UNTIL_OFFLINE = 7,
-    MORTAR_UNTIL_COMMITTED = 8,      /* commit index >= .index */
+    MORTAR_UNTIL_COMMITTED = 8, /* commit index >= .index */
     MORTAR_UNTIL_COMMIT_ADVANCED = 9,
-    MORTAR_UNTIL_APPLIED = 10,       /* applied >= .index: read your writes. */
-    MORTAR_UNTIL_LOG_REACHES = 11,   /* last index >= .index */
+    MORTAR_UNTIL_APPLIED = 10,     /* applied >= .index: read your writes. */
+    MORTAR_UNTIL_LOG_REACHES = 11, /* last index >= .index */
     MORTAR_UNTIL_LOG_ADVANCED = 12,
-    MORTAR_UNTIL_LOG_CHANGED = 13,   /* The last position differs. */
-    MORTAR_UNTIL_LOG_REVERTED = 14,  /* A suffix was cut. */
-    MORTAR_UNTIL_VOTER = 15,         /* This member is a voter. */
-    MORTAR_UNTIL_MEMBERS = 16,       /* .index members stand in the configuration. */
-    MORTAR_UNTIL_VOTERS = 17,        /* .index voters stand in a configuration that is not joint. */
+    MORTAR_UNTIL_LOG_CHANGED = 13,  /* The last position differs. */
+    MORTAR_UNTIL_LOG_REVERTED = 14, /* A suffix was cut. */
+    MORTAR_UNTIL_VOTER = 15,        /* This member is a voter. */
+    MORTAR_UNTIL_MEMBERS = 16,      /* .index members stand in the configuration. */
+    MORTAR_UNTIL_VOTERS = 17,       /* .index voters stand in a configuration that is not joint. */
     MORTAR_UNTIL_BONDS_CHANGED = 18
 };
 struct mortar_condition {
@@ -246,9 +248,9 @@ struct mortar_condition {
 MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_group_wait_async(struct mortar_group *group, struct mortar_condition condition,
                         uint32_t timeout_ms, mortar_completion *done, void *argument);
-MORTAR_API MORTAR_NODISCARD enum mortar_status
-mortar_group_wait(struct mortar_group *group, struct mortar_condition condition,
-                  uint32_t timeout_ms);
+MORTAR_API MORTAR_NODISCARD enum mortar_status mortar_group_wait(struct mortar_group *group,
+                                                                 struct mortar_condition condition,
+                                                                 uint32_t timeout_ms);
 
 /* ---- Members and status ---- */
 

@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__)
-#define MORTAR_API __attribute__((visibility("default")))
+#define MORTAR_API       __attribute__((visibility("default")))
 #define MORTAR_NODISCARD __attribute__((warn_unused_result))
 #else
 #define MORTAR_API

@@ -47,9 +47,9 @@ struct mortar_storage_completion {
 
 struct mortar_storage_hard_state {
     uint64_t term;
-    struct mortar_member_id voted_for;    /* All zero: nobody. */
-    struct mortar_position voting;        /* The voting position (C12). */
-    struct mortar_position commit;        /* A committed position, for a quick restart. */
+    struct mortar_member_id voted_for; /* All zero: nobody. */
+    struct mortar_position voting;     /* The voting position (C12). */
+    struct mortar_position commit;     /* A committed position, for a quick restart. */
 };
 
 struct mortar_storage_ops {
@@ -65,8 +65,7 @@ struct mortar_storage_ops {
     /* The position and sum before the first entry held; (0,0) in a new log. */
     bool (*base)(void *storage, enum mortar_log_range range, struct mortar_anchor_point *out_base);
     /* For base <= index <= last; false otherwise. */
-    bool (*term_at)(void *storage, enum mortar_log_range range, uint64_t index,
-                    uint64_t *out_term);
+    bool (*term_at)(void *storage, enum mortar_log_range range, uint64_t index, uint64_t *out_term);
     bool (*sum_at)(void *storage, enum mortar_log_range range, uint64_t index,
                    struct mortar_log_sum *out_sum);
     /* Bytes of the records first..last, which are held. */

@@ -45,10 +45,10 @@ enum mortar_sync_poll {
 
 /* What a session is created for. */
 struct mortar_sync_gap {
-    struct mortar_position last;      /* End of the local log. */
-    struct mortar_position prev;      /* The position before the arriving entries. */
+    struct mortar_position last; /* End of the local log. */
+    struct mortar_position prev; /* The position before the arriving entries. */
     uint64_t leader_commit;
-    struct mortar_bytes entries;      /* Those that revealed the gap: a run, may be empty. They
+    struct mortar_bytes entries; /* Those that revealed the gap: a run, may be empty. They
                                          are in the tail range already, if it holds any. */
     uint32_t entries_count;
 };
@@ -85,20 +85,20 @@ struct mortar_sync_provider_ops {
 struct mortar_sync_source_progress {
     struct mortar_member_id member;
     bool is_leader;
-    bool dropped;              /* Its data failed; it is not asked again in this session. */
-    uint64_t bytes;            /* Verified. */
+    bool dropped;   /* Its data failed; it is not asked again in this session. */
+    uint64_t bytes; /* Verified. */
     uint64_t entries;
     uint64_t window_bytes;
-    uint64_t latency_us;       /* Smoothed, of one request. */
+    uint64_t latency_us; /* Smoothed, of one request. */
 };
 
 #define MORTAR_SYNC_REASON_BYTES 96
 struct mortar_sync_progress {
     uint64_t entries_done;
     uint64_t entries_left;
-    uint64_t bytes_done;  /* Verified. */
-    uint64_t bytes_left;  /* An estimate until the plan is complete. */
-    uint64_t bytes_held;  /* In windows now: requested or held, not yet in the log (C7). */
+    uint64_t bytes_done; /* Verified. */
+    uint64_t bytes_left; /* An estimate until the plan is complete. */
+    uint64_t bytes_held; /* In windows now: requested or held, not yet in the log (C7). */
     uint64_t bytes_held_max;
     uint64_t bytes_discarded; /* Arrived, and not used: late, duplicate, wrong. */
     uint32_t restarts;
@@ -212,8 +212,7 @@ MORTAR_API enum mortar_status mortar_sync_send_to(struct mortar_sync *sync,
 /* To all bonds, control lane; fills in whom it reached, answers how many. */
 MORTAR_API uint32_t mortar_sync_broadcast(struct mortar_sync *sync, uint64_t session,
                                           struct mortar_bytes bytes,
-                                          struct mortar_member_id *out_reached,
-                                          uint32_t capacity);
+                                          struct mortar_member_id *out_reached, uint32_t capacity);
 
 /* Polls the companion soon. Any thread is not allowed: offload's `done` runs on the right one. */
 MORTAR_API void mortar_sync_wake(struct mortar_sync *sync);
@@ -225,10 +224,10 @@ MORTAR_API void mortar_sync_wake_at(struct mortar_sync *sync, uint64_t at_ms);
  * must only free the argument.
  *   MORTAR_E_BUSY, MORTAR_E_NO_MEMORY: neither is called. */
 enum mortar_sync_where {
-    MORTAR_ON_BULK = 0,              /* A bulk thread; no machine. */
-    MORTAR_ON_MACHINE_SHARED = 1,    /* The apply thread, in its order: reads the machine. From
+    MORTAR_ON_BULK = 0,             /* A bulk thread; no machine. */
+    MORTAR_ON_MACHINE_SHARED = 1,   /* The apply thread, in its order: reads the machine. From
                                         within `marker`: exactly at the marker. */
-    MORTAR_ON_MACHINE_EXCLUSIVE = 2  /* The same, may replace the state (a session's install). */
+    MORTAR_ON_MACHINE_EXCLUSIVE = 2 /* The same, may replace the state (a session's install). */
 };
 typedef void mortar_sync_job_run(void *argument, void *machine); /* machine NULL on bulk. */
 typedef void mortar_sync_job_done(void *argument, bool destroyed);

@@ -57,7 +57,7 @@ enum mortar_trace_kind {
 #define MORTAR_TRACE_VALUE(name, text, a, b, c, d) MORTAR_TRACE_##name,
     MORTAR_TRACE_TABLE(MORTAR_TRACE_VALUE)
 #undef MORTAR_TRACE_VALUE
-    MORTAR_TRACE_KINDS
+        MORTAR_TRACE_KINDS
 };
 
 struct mortar_trace_event {
@@ -73,8 +73,8 @@ struct mortar_trace {
 
 /* Writes "role from=0 to=1 term=3" into `out`, cut to `capacity` with a closing zero; the other
  * member is written by `name`, or as the start of its id when `name` is NULL. */
-MORTAR_API void mortar_trace_text(const struct mortar_trace_event *event,
-                                  const char *other_name, char *out_text, size_t capacity);
+MORTAR_API void mortar_trace_text(const struct mortar_trace_event *event, const char *other_name,
+                                  char *out_text, size_t capacity);
 
 #ifdef __cplusplus
 }

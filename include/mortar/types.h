@@ -14,22 +14,22 @@
 #ifndef MORTAR_TYPES_H
 #define MORTAR_TYPES_H
 
+#include "mortar/status.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "mortar/status.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 /* Limits of the protocol. */
-#define MORTAR_MEMBERS_MAX 32            /* Members of one group, in any role. */
-#define MORTAR_ADDRESS_BYTES_MAX 255     /* "host:port", without the closing zero. */
-#define MORTAR_NAME_BYTES_MAX 63         /* Names of networks, machines, sync methods. */
-#define MORTAR_COMMAND_BYTES_LIMIT (16u * 1024u * 1024u) /* No option allows more. */
-#define MORTAR_CONTROL_FRAME_BYTES_MAX (64u * 1024u)     /* C8. */
+#define MORTAR_MEMBERS_MAX             32  /* Members of one group, in any role. */
+#define MORTAR_ADDRESS_BYTES_MAX       255 /* "host:port", without the closing zero. */
+#define MORTAR_NAME_BYTES_MAX          63  /* Names of networks, machines, sync methods. */
+#define MORTAR_COMMAND_BYTES_LIMIT     (16u * 1024u * 1024u) /* No option allows more. */
+#define MORTAR_CONTROL_FRAME_BYTES_MAX (64u * 1024u)         /* C8. */
 
 /* A borrowed byte string. `data` may be NULL only when `bytes` is 0. */
 struct mortar_bytes {

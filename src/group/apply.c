@@ -1,10 +1,10 @@
 /* group/apply.c - committed entries go to the machine, in runs, one at a time; a marker splits the
  * runs and is told to the provider at its exact position; the core state follows. */
-#include <string.h>
-
 #include "base/assert.h"
 #include "group/internal.h"
 #include "wire/record.h"
+
+#include <string.h>
 
 /* ---- Work ---- */
 
@@ -58,7 +58,8 @@ static bool replies_reserve(struct mortar_work *work, size_t more)
     const size_t needed = work->apply.replies_bytes + more;
     if (needed <= work->apply.replies_capacity) return true;
     size_t capacity = work->apply.replies_capacity == 0 ? 4096 : work->apply.replies_capacity;
-    while (capacity < needed) capacity *= 2;
+    while (capacity < needed)
+        capacity *= 2;
     uint8_t *grown = work->allocator->resize(work->allocator->context, work->apply.replies,
                                              work->apply.replies_capacity, capacity);
     if (grown == NULL) {
@@ -235,8 +236,7 @@ static void run_query(struct mortar_work *work)
     }
     const struct mortar_bytes query = {mortar_buffer_data(work->query.query),
                                        mortar_buffer_bytes(work->query.query)};
-    const enum mortar_status status =
-        work->machine_ops->query(work->machine, query, &answer);
+    const enum mortar_status status = work->machine_ops->query(work->machine, query, &answer);
     work->query.status = answer.status != MORTAR_OK ? answer.status : status;
     struct writer length = writer_over(mortar_buffer_data(work->query.answer), 4);
     put_u32(&length, (uint32_t)answer.bytes);

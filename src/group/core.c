@@ -1,10 +1,10 @@
 /* group/core.c - life cycle of a replica, and the order in which its parts run. */
-#include <string.h>
-
 #include "base/assert.h"
 #include "base/hash.h"
 #include "group/internal.h"
 #include "wire/found.h"
+
+#include <string.h>
 
 void *core_reserve(struct mortar_core *core, size_t bytes)
 {
@@ -94,12 +94,10 @@ static void prepare(struct mortar_core *core, const struct mortar_storage *stora
     core->next_forward_id = 1;
     core->next_read_id = 1;
     core->next_generation = 1;
-    core->effects =
-        ring_init(&core->allocator, sizeof(struct mortar_effect), GROUP_EFFECTS_MAX);
+    core->effects = ring_init(&core->allocator, sizeof(struct mortar_effect), GROUP_EFFECTS_MAX);
     core->held = ring_init(&core->allocator, sizeof(struct mortar_effect), GROUP_EFFECTS_MAX);
     core->pending = ring_init(&core->allocator, sizeof(struct pending), GROUP_PENDING_MAX);
-    core->tail_configs =
-        ring_init(&core->allocator, sizeof(struct tail_config), TAIL_CONFIGS_MAX);
+    core->tail_configs = ring_init(&core->allocator, sizeof(struct tail_config), TAIL_CONFIGS_MAX);
     core->remote_reads =
         ring_init(&core->allocator, sizeof(struct remote_read), core->options.requests_max);
 }
@@ -198,7 +196,8 @@ void mortar_core_close(struct mortar_core *core)
     drop_pending(core);
     drop_effects(&core->effects);
     drop_effects(&core->held);
-    for (uint32_t i = 0; i < GROUP_PEERS_MAX; i++) peer_forget_parts(&core->peers[i]);
+    for (uint32_t i = 0; i < GROUP_PEERS_MAX; i++)
+        peer_forget_parts(&core->peers[i]);
     core->storage.ops->close(core->storage.self);
     free_core(core);
 }
@@ -346,8 +345,7 @@ void mortar_core_work_run(struct mortar_work *work)
         apply_work_run(work);
         return;
     case WORK_JOB:
-        work->job.run(work->job.argument,
-                      work->place == MORTAR_WORK_BULK ? NULL : work->machine);
+        work->job.run(work->job.argument, work->place == MORTAR_WORK_BULK ? NULL : work->machine);
         return;
     }
 }

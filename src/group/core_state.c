@@ -12,10 +12,10 @@
  *       73     8  config index, <= applied index
  *       81        configuration (wire/config.h)
  */
-#include <string.h>
-
 #include "base/assert.h"
 #include "group/internal.h"
+
+#include <string.h>
 
 #define CORE_STATE_VERSION 1u
 

@@ -1,9 +1,9 @@
 /* group/drive.c - gives raft its events and carries out what it wants, in order. */
-#include <string.h>
-
 #include "base/assert.h"
 #include "group/internal.h"
 #include "wire/record.h"
+
+#include <string.h>
 
 /* ---- Appends out ---- */
 
@@ -18,8 +18,8 @@ static void send_job_finish(struct mortar_core *core, struct send_job *job)
     /* The records stand in the frame already: the encoder is told only how many bytes they are. */
     const size_t header = FRAME_HEADER_BYTES + APPEND_REQUEST_BYTES;
     job->append.entries = (struct mortar_bytes){NULL, job->bytes - header};
-    struct writer out = writer_over(mortar_buffer_data(job->frame) + FRAME_HEADER_BYTES,
-                                    APPEND_REQUEST_BYTES);
+    struct writer out =
+        writer_over(mortar_buffer_data(job->frame) + FRAME_HEADER_BYTES, APPEND_REQUEST_BYTES);
     append_request_encode(&job->append, &out);
     ASSERT(out.bytes == APPEND_REQUEST_BYTES);
     core->counters.appends_sent++;
@@ -111,8 +111,8 @@ static struct mortar_log_run foreign_run(const struct mortar_core *core, size_t 
 
 static void note_entries(struct mortar_core *core, const struct mortar_log_run *run)
 {
-    struct reader in = reader_over((struct mortar_bytes){
-        mortar_buffer_data(run->buffer) + run->offset, run->bytes});
+    struct reader in = reader_over(
+        (struct mortar_bytes){mortar_buffer_data(run->buffer) + run->offset, run->bytes});
     struct mortar_entry entry;
     while (in.bytes > 0 && record_decode(&in, &entry) == MORTAR_OK) {
         if (entry.kind == MORTAR_ENTRY_FOUND) core_learn_found(core, entry.bytes);
@@ -301,7 +301,8 @@ enum mortar_status drive(struct mortar_core *core, const struct raft_event *even
         effects->count = 0;
         status = raft_step(core->raft, event, effects);
         again = event->type == RAFT_FLUSH && effects->count > 0;
-        for (uint32_t i = 0; i < effects->count; i++) carry_out(core, &effects->items[i]);
+        for (uint32_t i = 0; i < effects->count; i++)
+            carry_out(core, &effects->items[i]);
     } while (again && core->failure == MORTAR_OK);
     core->raft_event = outer_event;
     core->driving = outer_driving;

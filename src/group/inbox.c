@@ -1,10 +1,10 @@
 /* group/inbox.c - frames in: checked by the host's threads, decoded and dispatched here. */
-#include <string.h>
-
 #include "base/assert.h"
 #include "base/hash.h"
 #include "group/internal.h"
 #include "wire/record.h"
+
+#include <string.h>
 
 /* The longest message that may come in parts: one forwarded batch, or one append of one entry. */
 #define LONG_MESSAGE_BYTES_MAX (MORTAR_COMMAND_BYTES_LIMIT + 64u * 1024u)
@@ -87,8 +87,7 @@ static enum mortar_status on_append(struct mortar_core *core, const struct morta
             return MORTAR_OK;
         }
         core->raft_frame = buffer;
-        core->raft_entries_offset =
-            (size_t)(message->entries.data - mortar_buffer_data(buffer));
+        core->raft_entries_offset = (size_t)(message->entries.data - mortar_buffer_data(buffer));
     }
     drive(core, &event);
     core->raft_frame = NULL;
@@ -124,8 +123,7 @@ static enum mortar_status on_vote_reply(struct mortar_core *core,
                                         const struct mortar_member_id *from,
                                         struct mortar_bytes payload)
 {
-    struct raft_event event = {
-        .type = RAFT_RECEIVE, .from = *from, .message = MESSAGE_VOTE_REPLY};
+    struct raft_event event = {.type = RAFT_RECEIVE, .from = *from, .message = MESSAGE_VOTE_REPLY};
     if (vote_reply_decode(payload, &event.vote_reply) != MORTAR_OK) return MORTAR_E_PROTOCOL;
     drive(core, &event);
     return MORTAR_OK;
@@ -180,8 +178,8 @@ static enum mortar_status on_join_reply(struct mortar_core *core, struct mortar_
 /* ---- Parts ---- */
 
 static enum mortar_status dispatch(struct mortar_core *core, const struct mortar_member_id *from,
-                                   enum mortar_lane lane, uint8_t type,
-                                   struct mortar_bytes payload, struct mortar_buffer *buffer);
+                                   enum mortar_lane lane, uint8_t type, struct mortar_bytes payload,
+                                   struct mortar_buffer *buffer);
 
 static enum mortar_status begin_parts(struct mortar_core *core, struct peer *peer,
                                       const struct part *part)
@@ -277,8 +275,8 @@ static enum mortar_status on_sync(struct mortar_core *core, const struct mortar_
 }
 
 static enum mortar_status dispatch(struct mortar_core *core, const struct mortar_member_id *from,
-                                   enum mortar_lane lane, uint8_t type,
-                                   struct mortar_bytes payload, struct mortar_buffer *buffer)
+                                   enum mortar_lane lane, uint8_t type, struct mortar_bytes payload,
+                                   struct mortar_buffer *buffer)
 {
     if (lane == MORTAR_LANE_BULK && type != MESSAGE_SYNC) return MORTAR_E_PROTOCOL;
     switch ((enum message_type)type) {
@@ -309,9 +307,8 @@ static enum mortar_status dispatch(struct mortar_core *core, const struct mortar
     return MORTAR_E_PROTOCOL;
 }
 
-enum mortar_status mortar_core_frame(struct mortar_core *core,
-                                     const struct mortar_member_id *from, enum mortar_lane lane,
-                                     struct mortar_buffer *frame)
+enum mortar_status mortar_core_frame(struct mortar_core *core, const struct mortar_member_id *from,
+                                     enum mortar_lane lane, struct mortar_buffer *frame)
 {
     if (core->stopped || core->failure != MORTAR_OK) return MORTAR_OK;
     const struct mortar_bytes bytes = {mortar_buffer_data(frame), mortar_buffer_bytes(frame)};

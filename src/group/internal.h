@@ -25,7 +25,7 @@
 #include "wire/frame.h"
 #include "wire/message.h"
 
-#define GROUP_PEERS_MAX     64u /* Linked at once: members and those who ask to join. */
+#define GROUP_PEERS_MAX     64u        /* Linked at once: members and those who ask to join. */
 #define GROUP_PENDING_MAX   (1u << 20) /* Storage operations under way. */
 #define GROUP_EFFECTS_MAX   (1u << 20)
 #define GROUP_SEQUENCE_RING 64u /* Sync messages remembered per peer, against duplicates. */
@@ -75,13 +75,13 @@ enum work_kind { WORK_APPLY, WORK_QUERY, WORK_JOB };
 
 /* What a run of entries did to the core state. */
 struct apply_outcome {
-    uint64_t applied;      /* Last index dealt with. */
-    uint64_t time_ms;      /* Of that entry. */
+    uint64_t applied; /* Last index dealt with. */
+    uint64_t time_ms; /* Of that entry. */
     uint64_t commands;
     uint64_t command_bytes;
-    uint64_t config_index; /* Last configuration entry among them; 0: none. */
+    uint64_t config_index;      /* Last configuration entry among them; 0: none. */
     struct mortar_bytes config; /* Its payload, in the run. */
-    bool paused;           /* The machine asked to come back later. */
+    bool paused;                /* The machine asked to come back later. */
 };
 
 struct mortar_work {
@@ -276,7 +276,7 @@ struct mortar_core {
     void *machine;
     const struct mortar_sync_method *method;
     struct raft *raft;
-    struct raft_effects *raft_effects; /* Scratch of one step. */
+    struct raft_effects *raft_effects;   /* Scratch of one step. */
     const struct raft_event *raft_event; /* The event in hand. */
     bool driving;                        /* Within a step's effects. */
     struct mortar_buffer *raft_frame;    /* The frame that it came in; NULL: none. */
@@ -302,7 +302,7 @@ struct mortar_core {
     struct ring held;    /* struct mortar_effect: sends behind a save. */
     uint32_t saves_pending;
     uint64_t next_token;
-    uint64_t stored;     /* Durable up to here, in the log as it is now. */
+    uint64_t stored; /* Durable up to here, in the log as it is now. */
     struct mortar_position voting_saved;
     uint64_t log_time_ms; /* Of the newest entry ever appended here. */
 
@@ -313,7 +313,7 @@ struct mortar_core {
     struct request_list limbo;
     uint32_t requests_count;
     uint64_t next_forward_id;
-    struct request *proposal;      /* First of those now being proposed together. */
+    struct request *proposal; /* First of those now being proposed together. */
     uint32_t proposal_count;
 
     struct query *queries; /* In order of arrival. */

@@ -40,8 +40,8 @@ void lease_on_message(struct mortar_core *core, const struct mortar_member_id *f
     const uint64_t ms_limit = core->options.lease_ms;
     lease->from_index = message->from_index;
     lease->bytes_max = message->bytes_max < bytes_limit ? message->bytes_max : bytes_limit;
-    lease->until_ms = core->now_ms +
-                      (message->duration_ms < ms_limit ? message->duration_ms : ms_limit);
+    lease->until_ms =
+        core->now_ms + (message->duration_ms < ms_limit ? message->duration_ms : ms_limit);
 }
 
 static void end_lease(struct mortar_core *core, const struct held_lease *lease,

@@ -128,8 +128,8 @@ static bool expect(struct mortar_core *core)
     return false;
 }
 
-static void submitted(struct mortar_core *core, enum mortar_status status,
-                      enum pending_kind kind, uint64_t value)
+static void submitted(struct mortar_core *core, enum mortar_status status, enum pending_kind kind,
+                      uint64_t value)
 {
     if (status != MORTAR_OK) {
         core_fail(core, status);
@@ -148,8 +148,7 @@ void log_append(struct mortar_core *core, enum mortar_log_range range,
     const enum mortar_status status =
         core->storage.ops->append(core->storage.self, range, run, core->next_token);
     const bool is_main = range == MORTAR_LOG_MAIN;
-    submitted(core, status, is_main ? PENDING_APPEND : PENDING_WRITE,
-              run->first + run->count - 1);
+    submitted(core, status, is_main ? PENDING_APPEND : PENDING_WRITE, run->first + run->count - 1);
     core->changed = true;
 }
 
@@ -314,8 +313,8 @@ static void on_completion(struct mortar_core *core,
 bool log_reap(struct mortar_core *core)
 {
     struct mortar_storage_completion completions[REAP_AT_ONCE];
-    const uint32_t count =
-        core->storage.ops->reap(core->storage.self, completions, REAP_AT_ONCE);
-    for (uint32_t i = 0; i < count; i++) on_completion(core, &completions[i]);
+    const uint32_t count = core->storage.ops->reap(core->storage.self, completions, REAP_AT_ONCE);
+    for (uint32_t i = 0; i < count; i++)
+        on_completion(core, &completions[i]);
     return count > 0;
 }

@@ -1,10 +1,10 @@
 /* group/outbox.c - frames out. Sends of consensus wait behind the saves before them (thesis 3.8);
  * what is longer than a control frame leaves in parts (C8). */
-#include <string.h>
-
 #include "base/assert.h"
 #include "group/internal.h"
 #include "wire/record.h"
+
+#include <string.h>
 
 void core_push_effect(struct mortar_core *core, const struct mortar_effect *effect)
 {
@@ -136,8 +136,8 @@ void outbox_send_frame(struct mortar_core *core, const struct mortar_member_id *
     }
     uint8_t *data = mortar_buffer_data(frame);
     if (FRAME_HEADER_BYTES + payload_bytes > MORTAR_CONTROL_FRAME_BYTES_MAX) {
-        send_parts(core, to, type,
-                   (struct mortar_bytes){data + FRAME_HEADER_BYTES, payload_bytes}, ordered);
+        send_parts(core, to, type, (struct mortar_bytes){data + FRAME_HEADER_BYTES, payload_bytes},
+                   ordered);
         mortar_buffer_release(frame);
         return;
     }

@@ -1,10 +1,10 @@
 /* group/propose.c - commands become entries: what waits is proposed together (group commit). */
-#include <string.h>
-
 #include "base/assert.h"
 #include "base/hash.h"
 #include "group/internal.h"
 #include "wire/record.h"
+
+#include <string.h>
 
 /* Requests proposed in one go: bounds the run that is built, not what may wait. */
 #define PROPOSE_BYTES_MAX (4u * 1024u * 1024u)
@@ -65,16 +65,15 @@ void propose_time(struct mortar_core *core)
 static uint64_t run_bytes_of(const struct request *request)
 {
     const uint64_t items = mortar_buffer_bytes(request->items);
-    return items - 4u * (uint64_t)request->count +
-           (uint64_t)RECORD_HEADER_BYTES * request->count;
+    return items - 4u * (uint64_t)request->count + (uint64_t)RECORD_HEADER_BYTES * request->count;
 }
 
 /* Writes the request's commands as records; *sum and *index move along. */
 static void encode_request(const struct request *request, uint64_t term, uint64_t time_ms,
                            uint64_t *index, struct mortar_log_sum *sum, struct writer *out)
 {
-    struct reader items = reader_over((struct mortar_bytes){
-        mortar_buffer_data(request->items), mortar_buffer_bytes(request->items)});
+    struct reader items = reader_over((struct mortar_bytes){mortar_buffer_data(request->items),
+                                                            mortar_buffer_bytes(request->items)});
     for (uint32_t i = 0; i < request->count; i++) {
         const uint32_t bytes = get_u32(&items);
         struct mortar_entry entry = {.index = *index,
@@ -170,8 +169,8 @@ static bool propose_commands(struct mortar_core *core)
 static enum mortar_status decode_changes(const struct request *request,
                                          struct config_change *changes)
 {
-    struct reader items = reader_over((struct mortar_bytes){
-        mortar_buffer_data(request->items), mortar_buffer_bytes(request->items)});
+    struct reader items = reader_over((struct mortar_bytes){mortar_buffer_data(request->items),
+                                                            mortar_buffer_bytes(request->items)});
     for (uint32_t i = 0; i < request->count; i++) {
         const uint32_t bytes = get_u32(&items);
         struct reader item = reader_over(get_bytes(&items, bytes));
@@ -189,13 +188,12 @@ static bool propose_change(struct mortar_core *core)
     struct config_change changes[MORTAR_MEMBERS_MAX];
     enum mortar_status status = decode_changes(request, changes);
     if (status == MORTAR_OK) {
-        status = drive(core, &(struct raft_event){
-                                 .type = RAFT_CHANGE,
-                                 .change = {.changes = changes, .count = request->count}});
+        status = drive(
+            core, &(struct raft_event){.type = RAFT_CHANGE,
+                                       .change = {.changes = changes, .count = request->count}});
     }
     if (core->failure != MORTAR_OK) return false;
-    if (status == MORTAR_E_CHANGING || status == MORTAR_E_BUSY ||
-        status == MORTAR_E_NOT_LEADER) {
+    if (status == MORTAR_E_CHANGING || status == MORTAR_E_BUSY || status == MORTAR_E_NOT_LEADER) {
         return false;
     }
     if (status != MORTAR_OK) {
@@ -214,9 +212,8 @@ void propose_queued(struct mortar_core *core)
 {
     while (core->queued.head != NULL && core->failure == MORTAR_OK &&
            raft_role(core->raft) == MORTAR_LEADER) {
-        const bool more = core->queued.head->kind == MORTAR_REQUEST_CHANGE
-                              ? propose_change(core)
-                              : propose_commands(core);
+        const bool more = core->queued.head->kind == MORTAR_REQUEST_CHANGE ? propose_change(core)
+                                                                           : propose_commands(core);
         if (!more) return;
     }
 }

@@ -5,10 +5,10 @@
  *
  * All that are NEW at a flush share one round, or one question to the leader.
  */
-#include <string.h>
-
 #include "base/assert.h"
 #include "group/internal.h"
+
+#include <string.h>
 
 static void query_free(struct mortar_core *core, struct query *query)
 {
@@ -220,7 +220,8 @@ void reads_on_role(struct mortar_core *core)
     }
     if (raft_role(core->raft) == MORTAR_LEADER) return;
     struct remote_read read;
-    while (ring_pop(&core->remote_reads, &read)) answer_remote(core, &read, MORTAR_E_NOT_LEADER);
+    while (ring_pop(&core->remote_reads, &read))
+        answer_remote(core, &read, MORTAR_E_NOT_LEADER);
 }
 
 /* ---- Ends ---- */

@@ -5,10 +5,10 @@
  * it can never happen any more. When its entries are cut from our log it is in LIMBO: a later
  * leader may still hold them, so only the entry committed there tells, or the timeout (UNKNOWN).
  */
-#include <string.h>
-
 #include "base/assert.h"
 #include "group/internal.h"
+
+#include <string.h>
 
 #define CHANGES_MAX MORTAR_MEMBERS_MAX
 
@@ -121,8 +121,7 @@ static enum mortar_status check_request(const struct mortar_core *core,
     if (core->failure != MORTAR_OK) return MORTAR_E_FAILED;
     if (core->removed) return MORTAR_E_REMOVED;
     if (core->requests_count >= core->options.requests_max) return MORTAR_E_BUSY;
-    const uint32_t count_max =
-        kind == MORTAR_REQUEST_CHANGE ? CHANGES_MAX : FORWARD_COUNT_MAX;
+    const uint32_t count_max = kind == MORTAR_REQUEST_CHANGE ? CHANGES_MAX : FORWARD_COUNT_MAX;
     if (count == 0 || count > count_max) return MORTAR_E_INVALID;
     if (items.bytes > MORTAR_COMMAND_BYTES_LIMIT + 4u) return MORTAR_E_TOO_LARGE;
     enum mortar_status status = MORTAR_OK;
@@ -348,7 +347,8 @@ void requests_on_reply(struct mortar_core *core, const struct mortar_member_id *
                        const struct forward_reply *message)
 {
     struct request *request = core->forwarded.head;
-    while (request != NULL && request->forward_id != message->id) request = request->next;
+    while (request != NULL && request->forward_id != message->id)
+        request = request->next;
     if (request == NULL || !mortar_member_id_equal(from, &request->forwarded_to)) return;
     if (message->status == MORTAR_E_NOT_LEADER) {
         queue_again(core, request);
@@ -395,8 +395,7 @@ static void gather_replies(struct mortar_core *core, struct request *request,
                            struct mortar_bytes replies, uint32_t count)
 {
     if (request->replies_lost) return;
-    const size_t before =
-        request->replies == NULL ? 0 : mortar_buffer_bytes(request->replies);
+    const size_t before = request->replies == NULL ? 0 : mortar_buffer_bytes(request->replies);
     struct mortar_buffer *grown = mortar_buffer_new(&core->allocator, before + replies.bytes);
     if (grown == NULL) {
         request->replies_lost = true;
@@ -456,10 +455,9 @@ static void settle_request(struct mortar_core *core, struct request_list *list,
         walk->offset = skip_reply(walk, walk->offset);
         walk->index++;
     }
-    gather_replies(
-        core, request,
-        (struct mortar_bytes){walk->replies.data + start, walk->offset - start},
-        (uint32_t)(walk->index - first));
+    gather_replies(core, request,
+                   (struct mortar_bytes){walk->replies.data + start, walk->offset - start},
+                   (uint32_t)(walk->index - first));
     if (request->last.index > applied) return;
     const bool lost = request->replies_lost || work->apply.replies_lost;
     request_finish(core, list, request, lost ? MORTAR_UNKNOWN : MORTAR_OK);
@@ -549,7 +547,8 @@ void requests_end_all(struct mortar_core *core, enum mortar_status status)
     struct request_list *lists[4] = {&core->queued, &core->forwarded, &core->proposed,
                                      &core->limbo};
     for (uint32_t i = 0; i < 4; i++) {
-        while (lists[i]->head != NULL) request_finish(core, lists[i], lists[i]->head, status);
+        while (lists[i]->head != NULL)
+            request_finish(core, lists[i], lists[i]->head, status);
     }
 }
 

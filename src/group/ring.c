@@ -1,8 +1,8 @@
 #include "group/ring.h"
 
-#include <string.h>
-
 #include "base/assert.h"
+
+#include <string.h>
 
 #define RING_CAPACITY_MIN 16u
 
@@ -55,7 +55,8 @@ bool ring_reserve(struct ring *ring, uint32_t more)
     if (more > ring->count_max - ring->count) return false;
     if (more <= ring->capacity - ring->count) return true;
     uint32_t capacity = ring->capacity == 0 ? RING_CAPACITY_MIN : ring->capacity;
-    while (capacity - ring->count < more) capacity *= 2;
+    while (capacity - ring->count < more)
+        capacity *= 2;
     return grow(ring, capacity);
 }
 

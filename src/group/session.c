@@ -1,10 +1,10 @@
 /* group/session.c - the session's side of mortar/sync.h: opening, writing the log, the end. */
-#include <string.h>
-
 #include "base/assert.h"
 #include "group/internal.h"
 #include "wire/found.h"
 #include "wire/record.h"
+
+#include <string.h>
 
 #define SESSION_RETRY_MS 1000u /* After a session that failed. */
 
@@ -100,7 +100,8 @@ static void adopt_tail(struct mortar_core *core)
     log_tail_adopt(core);
     drive(core, &(struct raft_event){.type = RAFT_SYNC_APPENDED});
     struct tail_config found;
-    while (ring_pop(&core->tail_configs, &found)) tell_config(core, found.index, &found.config);
+    while (ring_pop(&core->tail_configs, &found))
+        tell_config(core, found.index, &found.config);
 }
 
 void session_ready(struct mortar_core *core, struct mortar_position position)
@@ -251,8 +252,7 @@ enum mortar_status mortar_sync_session_append(struct mortar_sync_session *sessio
                                               const struct mortar_log_run *run, bool verified)
 {
     struct mortar_core *core = session->base.core;
-    const struct mortar_bytes records = {mortar_buffer_data(run->buffer) + run->offset,
-                                         run->bytes};
+    const struct mortar_bytes records = {mortar_buffer_data(run->buffer) + run->offset, run->bytes};
     struct mortar_anchor_point end = {.position = log_last(core)};
     const bool sum_known = log_sum_at(core, end.position.index, &end.sum);
     ASSERT(sum_known);
@@ -315,8 +315,7 @@ enum mortar_status mortar_sync_session_install(struct mortar_sync_session *sessi
     TRACE(core, INSTALL, NULL, anchor->position.index, anchor->position.term);
     drive(core, &(struct raft_event){.type = RAFT_SYNC_APPENDED});
     tell_config(core, state.config_index, &state.config);
-    drive(core, &(struct raft_event){.type = RAFT_SYNC_COMMITTED,
-                                     .index = anchor->position.index});
+    drive(core, &(struct raft_event){.type = RAFT_SYNC_COMMITTED, .index = anchor->position.index});
     requests_on_installed(core, anchor->position.index);
     if (!birth_was_known) {
         core_push_effect(

@@ -1,8 +1,8 @@
 /* group/status.c - what can be seen of a replica from outside. */
-#include <string.h>
-
 #include "base/assert.h"
 #include "group/internal.h"
+
+#include <string.h>
 
 #define SAMPLE_MS 500u
 
@@ -105,8 +105,8 @@ static void fill_leases(const struct mortar_core *core, struct mortar_core_statu
             .from_index = lease->from_index,
             .held_bytes = from > last.index
                               ? 0
-                              : core->storage.ops->bytes(core->storage.self, MORTAR_LOG_MAIN,
-                                                         from, last.index),
+                              : core->storage.ops->bytes(core->storage.self, MORTAR_LOG_MAIN, from,
+                                                         last.index),
             .left_ms = lease->until_ms > core->now_ms ? lease->until_ms - core->now_ms : 0,
         };
     }

@@ -1,10 +1,10 @@
 /* group/sync.c - the runtime of mortar/sync.h that both companions share: questions, messages,
  * reads, jobs, wake-ups, and the polling. */
-#include <string.h>
-
 #include "base/assert.h"
 #include "base/hash.h"
 #include "group/internal.h"
+
+#include <string.h>
 
 #define CALLBACK_BUDGET_US 200u
 
@@ -113,8 +113,7 @@ bool mortar_sync_log_sum_at(const struct mortar_sync *sync, uint64_t index,
 
 static bool range_is_held(const struct mortar_core *core, uint64_t first, uint64_t last)
 {
-    return first > log_base(core).position.index && first <= last &&
-           last <= log_last(core).index;
+    return first > log_base(core).position.index && first <= last && last <= log_last(core).index;
 }
 
 uint64_t mortar_sync_log_bytes(const struct mortar_sync *sync, uint64_t first, uint64_t last)
@@ -226,8 +225,7 @@ void mortar_sync_message_discard(struct mortar_sync_message *message)
     message->allocator->release(message->allocator->context, message, sizeof *message);
 }
 
-static enum mortar_status check_message(struct mortar_core *core,
-                                        const struct mortar_member_id *to,
+static enum mortar_status check_message(struct mortar_core *core, const struct mortar_member_id *to,
                                         const struct mortar_sync_message *message)
 {
     const struct peer *peer = peer_find(core, to);
@@ -236,8 +234,8 @@ static enum mortar_status check_message(struct mortar_core *core,
     if (message->lane == MORTAR_LANE_CONTROL) {
         return frame_bytes > MORTAR_CONTROL_FRAME_BYTES_MAX ? MORTAR_E_TOO_LARGE : MORTAR_OK;
     }
-    const bool too_large = frame_bytes > BULK_FRAME_BYTES_MAX ||
-                           message->capacity > core->method->message_bytes_max;
+    const bool too_large =
+        frame_bytes > BULK_FRAME_BYTES_MAX || message->capacity > core->method->message_bytes_max;
     return too_large ? MORTAR_E_TOO_LARGE : MORTAR_OK;
 }
 
@@ -259,9 +257,8 @@ enum mortar_status mortar_sync_send(struct mortar_sync *sync, const struct morta
     return status;
 }
 
-enum mortar_status mortar_sync_send_to(struct mortar_sync *sync,
-                                       const struct mortar_member_id *to, uint64_t session,
-                                       struct mortar_bytes bytes)
+enum mortar_status mortar_sync_send_to(struct mortar_sync *sync, const struct mortar_member_id *to,
+                                       uint64_t session, struct mortar_bytes bytes)
 {
     struct mortar_sync_message *message =
         mortar_sync_message_new(sync, session, MORTAR_LANE_CONTROL, bytes.bytes);
@@ -341,8 +338,12 @@ static bool is_duplicate(struct peer *peer, uint64_t sequence)
     return false;
 }
 
-enum budget_call { BUDGET_PROVIDER_RECEIVE = 1, BUDGET_SESSION_RECEIVE, BUDGET_PROVIDER_POLL,
-                   BUDGET_SESSION_POLL };
+enum budget_call {
+    BUDGET_PROVIDER_RECEIVE = 1,
+    BUDGET_SESSION_RECEIVE,
+    BUDGET_PROVIDER_POLL,
+    BUDGET_SESSION_POLL
+};
 
 void sync_on_message(struct mortar_core *core, const struct mortar_member_id *from,
                      enum mortar_lane lane, const struct sync_message *message,

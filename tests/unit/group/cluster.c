@@ -1,9 +1,9 @@
 #include "unit/group/cluster.h"
 
+#include "unit/test.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#include "unit/test.h"
 
 static size_t allocated;
 
@@ -63,9 +63,9 @@ static enum mortar_status adder_query(void *machine, struct mortar_bytes query,
         answer, (struct mortar_bytes){(const uint8_t *)&adder->sum, sizeof adder->sum});
 }
 
-static const struct mortar_machine_ops adder_ops = {
-    MORTAR_MACHINE_OPS_INIT, .name = "adder", .epoch = 1, .apply = adder_apply,
-    .query = adder_query};
+static const struct mortar_machine_ops adder_ops = {MORTAR_MACHINE_OPS_INIT, .name = "adder",
+                                                    .epoch = 1, .apply = adder_apply,
+                                                    .query = adder_query};
 
 /* ---- The network ---- */
 
@@ -226,8 +226,9 @@ void cluster_open(struct cluster *cluster)
     memset(cluster, 0, sizeof *cluster);
     allocated = 0;
     cluster->tune = (struct mortar_core_options){MORTAR_CORE_OPTIONS_INIT};
-    const struct mortar_replay_options replay = {MORTAR_REPLAY_OPTIONS_INIT,
-                                                 };
+    const struct mortar_replay_options replay = {
+        MORTAR_REPLAY_OPTIONS_INIT,
+    };
     assert_int_equal(mortar_sync_log_replay(&allocator, &replay, &cluster->method), MORTAR_OK);
 }
 
@@ -352,7 +353,8 @@ void cluster_kill(struct cluster *cluster, uint32_t i)
 
 void cluster_close(struct cluster *cluster)
 {
-    for (uint32_t i = 0; i < cluster->count; i++) cluster_kill(cluster, i);
+    for (uint32_t i = 0; i < cluster->count; i++)
+        cluster_kill(cluster, i);
     mortar_sync_log_replay_free(cluster->method);
     assert_int_equal(allocated, 0);
 }

@@ -1,7 +1,6 @@
 /* The group as a whole, on a network that loses nothing: founding, joining, commands, reads. */
-#include "unit/test.h"
-
 #include "unit/group/cluster.h"
+#include "unit/test.h"
 
 static struct cluster cluster; /* Too big for the stack. */
 
@@ -27,7 +26,8 @@ static void joiners_become_voters_and_apply_the_same(void **state)
     cluster_open(&cluster);
     cluster_start(&cluster, 3);
     const struct mortar_core_status *status = cluster_status(&cluster, 0);
-    for (uint32_t i = 0; i < 3; i++) assert_true(status->members[i].voter);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_true(status->members[i].voter);
     assert_false(status->joint);
     for (uint64_t id = 1; id <= 100; id++) {
         assert_int_equal(cluster_add(&cluster, (uint32_t)(id % 3), id, id, MORTAR_REQUEST_EXECUTE),
@@ -80,7 +80,8 @@ static void a_command_on_a_cut_off_leader_is_never_a_false_success(void **state)
     assert_int_equal(cluster.done[2].result.status, MORTAR_OK);
     assert_true(cluster.done[1].seen);
     assert_int_equal(cluster.done[1].result.status, MORTAR_E_LOST);
-    for (uint32_t i = 0; i < 3; i++) assert_int_equal(cluster.replicas[i].adder.sum, 9);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(cluster.replicas[i].adder.sum, 9);
     cluster_close(&cluster);
 }
 
@@ -148,7 +149,8 @@ static void a_long_command_reaches_everyone(void **state)
     cluster_run(&cluster, 1000);
     assert_true(cluster.done[1].seen);
     assert_int_equal(cluster.done[1].result.status, MORTAR_OK);
-    for (uint32_t i = 0; i < 3; i++) assert_int_equal(cluster.replicas[i].adder.applied, 1);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(cluster.replicas[i].adder.applied, 1);
     cluster_close(&cluster);
 }
 
