@@ -17,6 +17,9 @@
 /* Small pieces are gathered in chunks of this size. */
 #define CHUNK_COPY_BYTES (8u * 1024u)
 
+/* Up to here a copy costs less than a chunk of its own. Covers empty parts as well. */
+#define CHUNK_SHARE_BYTES_MIN 512u
+
 /* What a write has reserved so far; joined to the queue only when all of it is there. */
 struct reservation {
     struct stream_chunk *first;
@@ -106,6 +109,11 @@ static bool reserve_copy(struct stream *stream, struct reservation *reservation,
     return true;
 }
 
+static bool is_shared(const struct stream_part *part)
+{
+    return part->buffer && part->bytes.bytes >= CHUNK_SHARE_BYTES_MIN;
+}
+
 /* Adds one part that lives in a buffer. Its reference is taken when the whole write succeeds. */
 static bool reserve_share(struct stream *stream, struct reservation *reservation,
                           const struct stream_part *part)
@@ -124,12 +132,15 @@ static enum mortar_status reserve_all(struct stream *stream, const struct stream
 {
     struct reservation reservation = {0};
     for (size_t i = 0; i < count; i++) {
-        const bool good = parts[i].buffer ? reserve_share(stream, &reservation, &parts[i])
-                                          : reserve_copy(stream, &reservation, parts[i].bytes);
+        const bool good = is_shared(&parts[i]) ? reserve_share(stream, &reservation, &parts[i])
+                                               : reserve_copy(stream, &reservation, parts[i].bytes);
         if (!good) {
             reservation_undo(stream, &reservation);
             return MORTAR_E_NO_MEMORY;
         }
+    }
+    for (size_t i = 0; i < count; i++) { /* What was copied is needed no more. */
+        if (!is_shared(&parts[i])) mortar_buffer_release(parts[i].buffer);
     }
     if (!reservation.first) return MORTAR_OK;
     if (stream->queue_last) {

@@ -155,6 +155,7 @@ struct write_answers {
     struct fixture *fixture;
     enum mortar_status too_large;
     enum mortar_status empty;
+    enum mortar_status empty_shared;
     enum mortar_status after_close;
 };
 
@@ -168,12 +169,15 @@ static void try_writes(void *context)
         {.bytes = {.data = mortar_buffer_data(buffer), .bytes = 1}, .buffer = buffer},
     };
     const struct stream_part nothing = {.bytes = {.data = NULL, .bytes = 0}};
+    const struct stream_part nothing_shared = {
+        .bytes = {.data = mortar_buffer_data(buffer), .bytes = 0}, .buffer = buffer};
     const struct stream_part small = {.bytes = {.data = (const uint8_t *)"x", .bytes = 1}};
     answers->too_large = stream_write(stream, large, 2);
     answers->empty = stream_write(stream, &nothing, 1);
-    stream_close(stream, STREAM_CLOSE_GRACEFUL);
+    (void)mortar_buffer_share(buffer);
+    answers->empty_shared = stream_write(stream, &nothing_shared, 1);
+    stream_close(stream, STREAM_CLOSE_GRACEFUL); /* With the empty parts in the queue. */
     answers->after_close = stream_write(stream, &small, 1);
-    stream_close(stream, STREAM_CLOSE_ABORT);
     mortar_buffer_release(buffer);
 }
 
@@ -190,6 +194,7 @@ static void a_write_that_cannot_be_taken_says_why(void **state)
     loop_call(fixture->client_loop, try_writes, &answers);
     assert_int_equal(answers.too_large, MORTAR_E_TOO_LARGE);
     assert_int_equal(answers.empty, MORTAR_OK);
+    assert_int_equal(answers.empty_shared, MORTAR_OK);
     assert_int_equal(answers.after_close, MORTAR_E_CLOSED);
     assert_true(fixture_wait(fixture, both_are_closed));
     fixture_close(fixture);
