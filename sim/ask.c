@@ -1,4 +1,4 @@
-/* sim/ask.c - what can be asked about a world, and what can be done to it, by name of the replica. */
+/* sim/ask.c - what can be asked about a world, and what can be done to it. */
 #include "sim/world.h"
 
 #include <inttypes.h>

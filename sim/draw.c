@@ -34,7 +34,8 @@ static void draw_core(struct prng *prng, struct mortar_core_options *core)
 static void draw_tunables(struct prng *prng, struct replica_options *options)
 {
     struct mortar_core_options *core = &options->core;
-    core->uncommitted_bytes_max = PICK(prng, 100000, 1000000, 64u << 20);
+    core->command_bytes_max = 200000;
+    core->uncommitted_bytes_max = PICK(prng, 200000, 1000000, 64u << 20);
     core->window_bytes = PICK(prng, 2000, 20000, 200000, 4u << 20);
     core->resend_bytes = PICK(prng, 500, 5000, 5000, 50000, 1u << 20);
     core->tail_bytes_max = PICK(prng, 20000, 200000, 256u << 20);
@@ -65,6 +66,7 @@ static void draw_host(struct prng *prng, struct replica_options *options)
     options->log.stall_permille = PICK_32(prng, 0, 0, 2);
     options->log.stall_us = 100000;
     options->clock_ms = 1000 + prng_below(prng, 10000000);
+    options->wall_ahead_ms = PICK(prng, 0, 20, 5000);
     options->drift_ppm = PICK_32(prng, 0, 0, 200, 50000);
 }
 

@@ -265,7 +265,8 @@ static bool do_clock_jump(struct nemesis *nemesis)
 {
     struct replica *replica = pick_any(nemesis);
     if (replica == NULL) return false;
-    replica->options.clock_ms += prng_below(&nemesis->prng, 20000);
+    replica->options.wall_ahead_ms = prng_below(&nemesis->prng, 20000); /* Back too. */
+    replica->options.clock_ms += prng_below(&nemesis->prng, 500);
     return true;
 }
 

@@ -9,6 +9,7 @@
 #include "sim/network.h"
 
 #include "sim/lie.h"
+#include "sim/watch.h"
 #include "sim/world.h"
 
 #include <stdlib.h>
@@ -370,6 +371,7 @@ void network_send(struct network *network, struct replica *from, struct replica 
 {
     const struct mortar_bytes whole = {mortar_buffer_data(frame), mortar_buffer_bytes(frame)};
     story_frame(network->sim, from, to, whole);
+    if (lane == MORTAR_LANE_CONTROL) watch_frame(from, whole);
     if (!replica_is_live(to) || !channel_of(network, from, to, lane)->up) return;
     struct mortar_buffer *lie = NULL;
     if (from->lying && lane == MORTAR_LANE_BULK && prng_chance(&network->prng, 3, 4)) {

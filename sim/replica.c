@@ -10,6 +10,8 @@
 
 /* ---- Clock ---- */
 
+#define WALL_MS_AT_START 1700000000000u
+
 uint64_t replica_now_ms(const struct replica *replica)
 {
     return replica->options.clock_ms + replica->sim->now_us / 1000;
@@ -25,6 +27,13 @@ void replica_pause(struct replica *replica, uint64_t until_us)
     replica->paused_until_us = until_us;
 }
 
+static void tick(struct replica *replica)
+{
+    const uint64_t wall_ms = WALL_MS_AT_START + replica->sim->now_us / 1000;
+    mortar_core_tick(replica->core, replica_now_ms(replica),
+                     wall_ms + replica->options.wall_ahead_ms);
+}
+
 static void on_tick(struct sim *sim, struct sim_event *event)
 {
     struct replica *replica = event->target;
@@ -36,8 +45,7 @@ static void on_tick(struct sim *sim, struct sim_event *event)
                .run = on_tick,
            });
     if (replica->tick_held) return;
-    const uint64_t now_ms = replica_now_ms(replica);
-    mortar_core_tick(replica->core, now_ms, 1700000000000u + now_ms);
+    tick(replica);
     replica_settle(replica);
 }
 
@@ -247,7 +255,9 @@ static enum mortar_status open_all(struct replica *replica)
     status = virtual_log_open(&replica->allocator, &replica->options.log, &host, &replica->log,
                               &storage);
     if (status != MORTAR_OK) return status;
-    return open_core(replica, &storage);
+    status = open_core(replica, &storage);
+    if (status != MORTAR_OK) storage.ops->close(storage.self);
+    return status;
 }
 
 void replica_open(struct replica *replica, bool founds)
@@ -256,6 +266,7 @@ void replica_open(struct replica *replica, bool founds)
     replica->opened_us = sim->now_us;
     replica->work_factor = 1;
     enum mortar_status status = open_all(replica);
+    if (status == MORTAR_OK) tick(replica); /* The first entry takes its time from it. */
     if (status == MORTAR_OK && founds) {
         struct mortar_birth_id birth;
         uint8_t key[16];
@@ -268,6 +279,10 @@ void replica_open(struct replica *replica, bool founds)
     if (status != MORTAR_OK) {
         verdict_fail(&sim->verdict, "host", "%s cannot open: %s", replica->name,
                      mortar_status_name(status));
+        if (replica->core == NULL) {
+            mortar_sync_log_replay_free(replica->method);
+            replica->state = REPLICA_CRASHED;
+        }
         return;
     }
     sim_at(sim, (struct sim_event){.at_us = sim->now_us + prng_below(&replica->prng, 10000),

@@ -30,7 +30,7 @@ static void event_text(struct sim *sim, const struct story_event *kept, char *ou
         other = sim->replicas[kept->other]->name;
         event.other = &sim->replicas[kept->other]->id;
     }
-    char text[STORY_LINE_BYTES];
+    char text[STORY_LINE_BYTES - 16]; /* Room for the name before it. */
     mortar_trace_text(&event, other, text, sizeof text);
     snprintf(out, capacity, "%s: %s", sim->replicas[kept->replica]->name, text);
 }

@@ -3,6 +3,9 @@
 
 #include "mortar/core.h"
 #include "sim/world.h"
+#include "sync/replay_message.h"
+#include "wire/frame.h"
+#include "wire/message.h"
 
 static void note_truncate(struct replica *replica, uint64_t from)
 {
@@ -23,10 +26,6 @@ static void note(struct replica *replica, const struct mortar_trace_event *event
         replica->commit_said = numbers[0];
     } else if (event->kind == MORTAR_TRACE_SYNC_OPEN) {
         judge_session_open(judges, replica->number, numbers[0]);
-    } else if (event->kind == MORTAR_TRACE_SYNC_CHUNK) {
-        judge_verified(judges, replica->number, numbers[1], numbers[2]);
-    } else if (event->kind == MORTAR_TRACE_SYNC_SOURCE) {
-        judge_requested(judges, replica->number, numbers[1], numbers[2]);
     } else if (event->kind == MORTAR_TRACE_SYNC_DONE || event->kind == MORTAR_TRACE_SYNC_FAILED) {
         judge_session_end(judges, replica->number, numbers[0]);
         replica->sync_said = true;
@@ -50,6 +49,7 @@ static void watch_entries(struct replica *replica)
     while (mortar_core_log_sum(replica->core, replica->entries_seen + 1, &term, &sum)) {
         replica->entries_seen++;
         judge_entry(&replica->sim->judges, replica->number, replica->entries_seen, term, sum);
+        judge_session_entry(&replica->sim->judges, replica->number, replica->entries_seen);
     }
 }
 
@@ -85,6 +85,22 @@ static void watch_leader(struct replica *replica)
     if (!holds || !mortar_log_sum_equal(sum, must)) {
         judge_leader_lacks(&replica->sim->judges, replica->number, replica->led_term, index);
     }
+}
+
+/* What log replay asks a source for: the only message of a method that is looked into. */
+void watch_frame(struct replica *replica, struct mortar_bytes frame)
+{
+    struct frame_header header;
+    struct mortar_bytes payload;
+    struct sync_message message;
+    struct replay_fetch fetch;
+    if (frame.bytes < FRAME_HEADER_BYTES || frame.data[7] != MESSAGE_SYNC) return;
+    if (frame_open(frame, MORTAR_LANE_CONTROL, &header, &payload) != MORTAR_OK) return;
+    if (sync_message_decode(payload, &message) != MORTAR_OK || message.to_session) return;
+    if (replay_message_type(message.bytes) != REPLAY_FETCH) return;
+    if (replay_fetch_decode(message.bytes, &fetch) != MORTAR_OK) return;
+    judge_requested(&replica->sim->judges, replica->number, fetch.first, fetch.last,
+                    replica->entries_seen);
 }
 
 static void watch_session(struct replica *replica)

@@ -7,9 +7,11 @@
 
 struct replica;
 
-/* A trace event, in the middle of a step: only noted, and judged where that needs no look inside. */
+/* A trace event, in the middle of a step: noted, and judged where no look inside is needed. */
 void watch_trace(struct replica *replica, const struct mortar_trace_event *event);
 /* After a step: what is new in the log, what is committed, who leads. */
 void watch_replica(struct replica *replica);
+/* It sends a frame of the control lane. */
+void watch_frame(struct replica *replica, struct mortar_bytes frame);
 
 #endif

@@ -12,8 +12,8 @@
  *                twice or skipped (C11)                                    applied.c
  *   history      what was acknowledged is true (C1); reads are linearizable
  *                (C2)                                                      history.c
- *   sync         no range is verified or asked for again, sessions end, memory stays in
- *                its window (C5, C6, C7)                                   sync.c
+ *   sync         what is verified stays and is not asked for again, sessions end, memory
+ *                stays in its window (C5, C6, C7)                          sync.c
  *
  * Memory:  tables that grow with the run; see verdict.h.
  * Threads: one.
@@ -105,10 +105,11 @@ uint64_t judge_ops_open(const struct judges *judges);
 
 void judge_session_open(struct judges *judges, uint32_t replica, uint64_t session);
 void judge_session_end(struct judges *judges, uint32_t replica, uint64_t session);
-/* The replica asks a source for first..last. */
-void judge_requested(struct judges *judges, uint32_t replica, uint64_t first, uint64_t last);
-/* The replica has verified first..last and put it into its log. */
-void judge_verified(struct judges *judges, uint32_t replica, uint64_t first, uint64_t last);
+/* The replica asks a source for first..last, while its log ends at `held`. */
+void judge_requested(struct judges *judges, uint32_t replica, uint64_t first, uint64_t last,
+                     uint64_t held);
+/* The entry at `index` came into the replica's log; counts as verified when a session runs. */
+void judge_session_entry(struct judges *judges, uint32_t replica, uint64_t index);
 /* What the session held at most (C7), against its window. */
 void judge_held(struct judges *judges, uint32_t replica, uint64_t held_max, uint64_t window);
 /* The replica is gone: its session needs not end. */

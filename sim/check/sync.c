@@ -1,4 +1,4 @@
-/* sim/check/sync.c - catching up: no range is asked for or verified again once it was verified
+/* sim/check/sync.c - catching up: what was verified stays and is not asked for again
  * (C6), what a session holds stays in its window (C7), every session ends (C5). */
 #include "sim/check/seen.h"
 
@@ -27,39 +27,21 @@ void judge_session_end(struct judges *judges, uint32_t replica, uint64_t session
     self->session = 0;
 }
 
-/* The first index of first..last that was verified before; 0: none. */
-static uint64_t verified_before(const struct replica_seen *self, uint64_t first, uint64_t last)
+void judge_requested(struct judges *judges, uint32_t replica, uint64_t first, uint64_t last,
+                     uint64_t held)
 {
-    for (uint64_t i = first; i <= last && i < self->verified.count; i++) {
-        const uint8_t *verified = table_find(&self->verified, i);
-        if (*verified != 0) return i;
-    }
-    return 0;
-}
-
-void judge_requested(struct judges *judges, uint32_t replica, uint64_t first, uint64_t last)
-{
-    const uint64_t again = verified_before(&judges->replicas[replica], first, last);
-    if (again != 0) {
+    if (first <= held) {
         verdict_fail(judges->verdict, "sync",
                      "replica %" PRIu32 " asks for %" PRIu64 "..%" PRIu64
-                     ", though it verified %" PRIu64 " before",
-                     replica, first, last, again);
+                     ", though it holds all up to %" PRIu64,
+                     replica, first, last, held);
     }
 }
 
-void judge_verified(struct judges *judges, uint32_t replica, uint64_t first, uint64_t last)
+void judge_session_entry(struct judges *judges, uint32_t replica, uint64_t index)
 {
     struct replica_seen *self = &judges->replicas[replica];
-    const uint64_t again = verified_before(self, first, last);
-    if (again != 0) {
-        verdict_fail(judges->verdict, "sync",
-                     "replica %" PRIu32 " verifies %" PRIu64 "..%" PRIu64
-                     ", though it verified %" PRIu64 " before",
-                     replica, first, last, again);
-    }
-    for (uint64_t i = first; i <= last; i++)
-        *(uint8_t *)table_at(&self->verified, i) = 1;
+    if (self->session != 0) *(uint8_t *)table_at(&self->verified, index) = 1;
 }
 
 void judge_held(struct judges *judges, uint32_t replica, uint64_t held_max, uint64_t window)
