@@ -7,8 +7,8 @@
  * The owner's duties, in order:
  *   1. carry out the effects of a step in order, before the next step;
  *   2. hold back every SEND behind a SAVE_VOTE until that save is durable, then give VOTE_STORED;
- *   3. after TRUNCATE and APPEND_* the log view shows the new log at once; when entries are durable,
- *      give STORED;
+ *   3. after TRUNCATE and APPEND_* the log view shows the new log at once; when entries are
+ *      durable, and the SAVE_VOTE before them (C3), give STORED; never for what was cut since;
  *   4. after a batch of events, give FLUSH until it yields no effect: appends are sent then, so
  *      that whatever came together leaves together.
  *

@@ -3,7 +3,7 @@
  *
  * Replay one seed: RAFT_SEED=<n> unit_raft_raft. More of them: RAFT_SEEDS=<count>.
  */
-#include "unit/raft/raft_cluster.h"
+#include "unit/raft/raft_play.h"
 
 #define SEEDS 300u
 #define STEPS 4000u
@@ -120,6 +120,22 @@ static void break_or_mend_link(struct story *story)
     if (a != b) cluster_link(cluster, a, b, prng_chance(story->prng, 2, 3));
 }
 
+/* Two sides that hear nothing of each other, and are not told so by their links. */
+static void split(struct story *story)
+{
+    struct cluster *cluster = story->cluster;
+    bool side[CLUSTER_NODES_MAX];
+    const bool whole = prng_chance(story->prng, 1, 3);
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        side[i] = !whole && prng_chance(story->prng, 1, 2);
+    }
+    for (uint32_t a = 0; a < cluster->node_count; a++) {
+        for (uint32_t b = 0; b < cluster->node_count; b++) {
+            cluster->blocked[a][b] = side[a] != side[b];
+        }
+    }
+}
+
 static void crash_or_start(struct cluster_node *node)
 {
     if (node->raft == NULL) {
@@ -155,6 +171,8 @@ static void one_step(struct story *story)
         break_or_mend_link(story);
     } else if (what < 985) {
         cluster_isolate(story->cluster, cluster_number(&node->id), prng_chance(story->prng, 1, 2));
+    } else if (what < 990) {
+        split(story);
     } else if (what < 995) {
         prune(story, node);
     } else {
@@ -216,6 +234,8 @@ static void heal_and_converge(struct story *story)
     for (uint32_t a = 0; a < cluster->node_count; a++) {
         for (uint32_t b = 0; b < a; b++) {
             cluster_link(cluster, a, b, true);
+            cluster->blocked[a][b] = false;
+            cluster->blocked[b][a] = false;
         }
         if (cluster->nodes[a].raft == NULL) cluster_start(&cluster->nodes[a]);
         cluster->nodes[a].tail_bytes_max = 1u << 20;
