@@ -67,7 +67,9 @@ static void on_mismatch(struct raft *raft, struct raft_member *member,
     const uint64_t next = index + 1;
     switch (member->state) {
     case RAFT_PROBE:
-        if (next != member->next) raft_progress_restart(raft, member, next);
+        if (next != member->next || raft_progress_too_far(raft, next)) {
+            raft_progress_restart(raft, member, next);
+        }
         break;
     case RAFT_REPLICATE:
         if (next < member->next) raft_progress_restart(raft, member, next);

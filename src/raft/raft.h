@@ -49,16 +49,16 @@ struct raft_log_view {
 
 struct raft_options {
     struct mortar_member_id self;
-    uint64_t seed;               /* Same seed and events, same effects. */
-    uint32_t election_ticks_min; /* Timeout is uniform in [min, 2 * min), thesis 3.4. */
-    uint32_t heartbeat_ticks;    /* < election_ticks_min. */
-    uint32_t reluctant_factor;   /* >= 1: multiplies the election timeout. */
-    uint32_t append_bytes;       /* Records in one append; one entry may be larger. */
-    uint64_t window_bytes;       /* In flight per follower. */
-    uint64_t resend_bytes;       /* More than this is missing: progress moves to SYNC (6.2). */
-    uint64_t tail_window_bytes;  /* In flight per follower in SYNC. */
+    uint64_t seed;                  /* Same seed and events, same effects. */
+    uint32_t election_ticks_min;    /* Timeout is uniform in [min, 2 * min), thesis 3.4. */
+    uint32_t heartbeat_ticks;       /* < election_ticks_min. */
+    uint32_t reluctant_factor;      /* >= 1: multiplies the election timeout. */
+    uint32_t append_bytes;          /* Records in one append; one entry may be larger. */
+    uint64_t window_bytes;          /* In flight per follower. */
+    uint64_t resend_bytes;          /* More than this is missing: progress moves to SYNC (6.2). */
+    uint64_t tail_window_bytes;     /* In flight per follower in SYNC. */
     uint64_t uncommitted_bytes_max; /* Beyond it proposals get MORTAR_E_BUSY. */
-    uint32_t target_voters;      /* Promote whole learners up to this many voters; 0: never. */
+    uint32_t target_voters;         /* Promote whole learners up to this many voters; 0: never. */
     struct mortar_trace trace;
 };
 
@@ -66,27 +66,27 @@ struct raft_options {
 struct raft_restored {
     uint64_t term;
     struct mortar_member_id voted_for;
-    struct mortar_position voting;     /* C12 */
-    uint64_t commit_index;             /* At least the base. */
-    uint64_t config_index;             /* 0: no configuration known. */
+    struct mortar_position voting; /* C12 */
+    uint64_t commit_index;         /* At least the base. */
+    uint64_t config_index;         /* 0: no configuration known. */
     struct config config;
 };
 
 enum raft_event_type {
     RAFT_TICK,
-    RAFT_RECEIVE,      /* A vote or append message. */
-    RAFT_PROPOSE,      /* `count` commands (or markers) of `bytes` together. */
-    RAFT_CHANGE,       /* A membership change. */
-    RAFT_STORED,       /* Entries of the log are durable up to `index`. */
-    RAFT_VOTE_STORED,  /* The last SAVE_VOTE of `term` is durable. */
-    RAFT_FLUSH,        /* Send what can be sent. */
-    RAFT_LINK,         /* A bond came up or went down. */
-    RAFT_SYNC_BEGUN,   /* A session runs: appends go to the tail range. */
-    RAFT_SYNC_APPENDED, /* The session appended verified, committed entries to the log, or cut or
+    RAFT_RECEIVE,        /* A vote or append message. */
+    RAFT_PROPOSE,        /* `count` commands (or markers) of `bytes` together. */
+    RAFT_CHANGE,         /* A membership change. */
+    RAFT_STORED,         /* Entries of the log are durable up to `index`. */
+    RAFT_VOTE_STORED,    /* The last SAVE_VOTE of `term` is durable. */
+    RAFT_FLUSH,          /* Send what can be sent. */
+    RAFT_LINK,           /* A bond came up or went down. */
+    RAFT_SYNC_BEGUN,     /* A session runs: appends go to the tail range. */
+    RAFT_SYNC_APPENDED,  /* The session appended verified, committed entries to the log, or cut or
                            reset it: look at the log view again. `config` entries come apart. */
-    RAFT_SYNC_CONFIG,  /* A configuration entry among them, contiguous with the log. */
+    RAFT_SYNC_CONFIG,    /* A configuration entry among them, contiguous with the log. */
     RAFT_SYNC_COMMITTED, /* The session vouches that the group committed up to `index`. */
-    RAFT_SYNC_ENDED    /* No session any more; the tail was adopted or dropped. */
+    RAFT_SYNC_ENDED      /* No session any more; the tail was adopted or dropped. */
 };
 
 struct raft_event {
@@ -120,23 +120,23 @@ struct raft_event {
 
 enum raft_effect_type {
     RAFT_SAVE_VOTE,
-    RAFT_TRUNCATE,      /* Cut the log from `index` on. Never at or below the commit index. */
-    RAFT_APPEND_OWN,    /* Leader: append `count` entries of `kind` at `position`. COMMAND and
+    RAFT_TRUNCATE,       /* Cut the log from `index` on. Never at or below the commit index. */
+    RAFT_APPEND_OWN,     /* Leader: append `count` entries of `kind` at `position`. COMMAND and
                            MARKER: those just proposed. NOOP, CONFIG: made by raft. */
     RAFT_APPEND_FOREIGN, /* Follower: append the records of the request in hand from byte `offset`
                            on, `count` of them. */
-    RAFT_SEND,          /* A message without entries. */
-    RAFT_SEND_APPEND,   /* `append` with the records first..last of the log (none if first > last).
+    RAFT_SEND,           /* A message without entries. */
+    RAFT_SEND_APPEND,    /* `append` with the records first..last of the log (none if first > last).
                            In SYNC too: they are in the leader's log. */
-    RAFT_COMMIT,        /* Everything up to `position` is committed. */
-    RAFT_ROLE,          /* Role, term or known leader changed. */
-    RAFT_CONFIG,        /* Another configuration is in force (appended, reverted or committed). */
+    RAFT_COMMIT,         /* Everything up to `position` is committed. */
+    RAFT_ROLE,           /* Role, term or known leader changed. */
+    RAFT_CONFIG,         /* Another configuration is in force (appended, reverted or committed). */
     RAFT_READ_CONFIRMED, /* Reads of rounds up to `round` may be answered (6.4). */
-    RAFT_SYNC_OPEN,     /* Open a session: the leader said SYNC and we have a gap. */
-    RAFT_TAIL_OPEN,     /* Open the tail range at `anchor`; an open one is dropped. */
-    RAFT_TAIL_APPEND,   /* As APPEND_FOREIGN, into the tail. */
-    RAFT_TAIL_TRUNCATE, /* Cut the tail from `index` on. */
-    RAFT_REMOVED        /* Our removal is committed. */
+    RAFT_SYNC_OPEN,      /* Open a session: the leader said SYNC and we have a gap. */
+    RAFT_TAIL_OPEN,      /* Open the tail range at `anchor`; an open one is dropped. */
+    RAFT_TAIL_APPEND,    /* As APPEND_FOREIGN, into the tail. */
+    RAFT_TAIL_TRUNCATE,  /* Cut the tail from `index` on. */
+    RAFT_REMOVED         /* Our removal is committed. */
 };
 
 struct raft_effect {
@@ -238,9 +238,9 @@ struct raft_progress_view {
     enum raft_progress_state state;
     uint64_t next;
     uint64_t match;
-    uint64_t commit;        /* As the member reported. */
+    uint64_t commit; /* As the member reported. */
     uint64_t inflight_bytes;
-    uint64_t silent_ticks;  /* Since its last message. */
+    uint64_t silent_ticks; /* Since its last message. */
     bool whole;
     uint64_t sync_id;
 };

@@ -70,7 +70,7 @@ struct tail_intake {
     size_t offset;
     uint32_t count;
     bool stalled;
-    uint64_t room;
+    uint64_t room; /* Left when all of it is taken. */
 };
 
 /* As plan() of on_append.c, and no more than the budget of the tail allows: C9. */
@@ -79,8 +79,8 @@ static bool plan_tail(const struct raft *raft, const struct append_request *mess
 {
     struct reader records = reader_over(message->entries);
     struct mortar_position after = message->prev;
-    *intake = (struct tail_intake){.end = message->prev, .room = tail_room(raft)};
-    uint64_t room = intake->room;
+    *intake = (struct tail_intake){.end = message->prev};
+    uint64_t room = tail_room(raft);
     for (uint32_t i = 0; i < message->count; i++) {
         const size_t left = records.bytes;
         struct mortar_entry entry;
@@ -107,6 +107,7 @@ static bool plan_tail(const struct raft *raft, const struct append_request *mess
         intake->count++;
         intake->end = after;
     }
+    intake->room = room;
     return records.bytes == 0;
 }
 
