@@ -266,7 +266,8 @@ enum mortar_status mortar_core_found(struct mortar_core *core, const struct mort
 static void ask_to_join(struct mortar_core *core)
 {
     if (!core->joining || core->removed) return;
-    if (config_find(raft_config(core->raft), &core->options.self) != NULL) {
+    /* Only a committed membership lasts: one that is merely in the log may go with its leader. */
+    if (config_find(raft_committed_config(core->raft), &core->options.self) != NULL) {
         core->joining = false;
         return;
     }

@@ -207,8 +207,7 @@ static enum mortar_status on_part(struct mortar_core *core, const struct mortar_
         const enum mortar_status status = begin_parts(core, peer, &part);
         if (status != MORTAR_OK || peer->part_buffer == NULL) return status;
     }
-    if (part.total_bytes != peer->part_total || part.inner_type != peer->part_type ||
-        part.bytes.bytes > peer->part_total - peer->part_got) {
+    if (part.total_bytes != peer->part_total || part.inner_type != peer->part_type) {
         peer_forget_parts(peer);
         return MORTAR_E_PROTOCOL;
     }
@@ -216,6 +215,7 @@ static enum mortar_status on_part(struct mortar_core *core, const struct mortar_
         if (part.offset > peer->part_got) peer_forget_parts(peer);
         return MORTAR_OK;
     }
+    ASSERT(part.bytes.bytes <= peer->part_total - peer->part_got); /* By the decoder. */
     memcpy(mortar_buffer_data(peer->part_buffer) + peer->part_got, part.bytes.data,
            part.bytes.bytes);
     peer->part_got += (uint32_t)part.bytes.bytes;

@@ -47,6 +47,9 @@ struct peer {
     /* Sequence numbers of sync messages seen; 0: free. */
     uint64_t seen[GROUP_SEQUENCE_RING];
     uint32_t seen_next;
+    /* Numbers of forwarded requests seen: the highest, and a bit for each of the 64 up to it. */
+    uint64_t forward_top;
+    uint64_t forward_window;
 };
 
 /* ---- Storage operations under way, in order of submission ---- */

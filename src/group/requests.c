@@ -304,9 +304,28 @@ static enum mortar_request_kind request_kind_of(enum forward_kind kind)
     return MORTAR_REQUEST_EXECUTE;
 }
 
+/* True when the request with this number came from that member before, or may have come: a network
+ * that doubles a frame must not double a command (C1). Numbers of one member rise. */
+static bool is_forwarded_again(struct peer *peer, uint64_t number)
+{
+    if (number > peer->forward_top) {
+        const uint64_t rise = number - peer->forward_top;
+        peer->forward_window = rise < 64 ? peer->forward_window << rise : 0;
+        peer->forward_window |= 1;
+        peer->forward_top = number;
+        return false;
+    }
+    const uint64_t age = peer->forward_top - number;
+    if (age >= 64 || (peer->forward_window >> age & 1) != 0) return true;
+    peer->forward_window |= (uint64_t)1 << age;
+    return false;
+}
+
 void requests_on_forward(struct mortar_core *core, const struct mortar_member_id *from,
                          const struct forward_request *message)
 {
+    struct peer *peer = peer_find(core, from);
+    if (peer == NULL || is_forwarded_again(peer, message->id)) return;
     const struct request request = {.remote = true,
                                     .asker = *from,
                                     .forward_id = message->id,
