@@ -140,9 +140,9 @@ static bool majority_lives(struct sim *sim, const struct mortar_core_status *sta
     uint32_t alive = 0;
     for (uint32_t i = 0; i < status->member_count; i++) {
         if (!status->members[i].voter) continue;
-        const uint32_t number = status->members[i].id.store[15];
+        const struct replica *voter = sim->replicas[status->members[i].id.store[15]];
         voters++;
-        if (number != lost && replica_is_live(sim->replicas[number])) alive++;
+        if (voter->number != lost && replica_is_live(voter) && !voter->leaving) alive++;
     }
     return !status->joint && (voters == 0 || 2 * alive > voters);
 }

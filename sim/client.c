@@ -99,6 +99,7 @@ static uint64_t write_as(struct sim *sim, struct replica *replica, uint32_t clie
     const uint32_t bytes =
         shape[1] < MACHINE_COMMAND_BYTES_MIN ? MACHINE_COMMAND_BYTES_MIN : shape[1];
     size_t items_bytes = 0;
+    if (bytes > sim->clients.largest) sim->clients.largest = bytes;
     uint8_t *items = commands_new(sim, replica->options.machine, count, bytes, &items_bytes);
     const uint64_t op = op_begin(
         sim, replica, kind == MORTAR_REQUEST_EXECUTE ? OP_EXECUTE : OP_FEED, client, count);

@@ -43,6 +43,7 @@ struct clients {
     uint64_t succeeded;
     uint64_t failed;
     uint64_t reads_succeeded;
+    uint32_t largest;    /* Bytes of the largest command so far. */
     uint64_t last_index; /* Highest index acknowledged. */
     struct table owners; /* By op: struct op_owner. */
 };

@@ -42,7 +42,7 @@ static void draw_tunables(struct prng *prng, struct replica_options *options)
     core->tail_window_bytes = PICK(prng, 2000, 50000, 1u << 20);
     core->lease_bytes_max = PICK(prng, 100000, 1u << 30);
     core->lease_ms = PICK_32(prng, 1000, 10000);
-    core->apply_bytes = PICK_32(prng, 200, 10000, 1u << 20);
+    core->apply_bytes = PICK_32(prng, 4000, 50000, 1u << 20);
     core->time_gap_ms = PICK_32(prng, 1000, 10000);
     core->reluctant_factor = prng_chance(prng, 1, 10) ? 2 : 1;
     struct mortar_replay_options *replay = &options->replay;

@@ -190,7 +190,7 @@ static bool do_pause(struct nemesis *nemesis)
 {
     struct replica *replica = pick_any(nemesis);
     if (replica == NULL) return false;
-    replica_pause(replica, in_ms(nemesis, 20, 3000));
+    replica_pause(replica, in_ms(nemesis, 20, NEMESIS_LONGEST_MS));
     story_say(nemesis->sim, "---- %s is paused", replica->name);
     return true;
 }

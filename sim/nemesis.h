@@ -11,6 +11,9 @@
 
 #include "sim/draw.h"
 
+/* No pause lasts longer. */
+#define NEMESIS_LONGEST_MS 3000u
+
 struct nemesis {
     struct sim *sim;
     struct drawn drawn;

@@ -20,6 +20,7 @@ struct frame_item {
     struct mortar_buffer *frame;
     struct replica *from;
     enum mortar_lane lane;
+    uint64_t epoch; /* Of the connection that carries it. */
 };
 
 struct channel {
@@ -273,7 +274,7 @@ static void on_datagram(struct sim *sim, struct sim_event *event)
     struct frame_item *item = event->object;
     struct network *network = sim->network;
     const struct channel *channel = channel_of(network, item->from, event->target, item->lane);
-    if (network->cut[item->from->number][event->target->number] || !channel->up) {
+    if (network->cut[item->from->number][event->target->number] || item->epoch != channel->epoch) {
         sim->faults[SIM_FAULT_LOSS]++;
     } else {
         deliver(network, item->from, event->target, item->lane, item->frame);
@@ -289,11 +290,11 @@ static void drop_datagram(struct sim_event *event)
 /* ---- Sending ---- */
 
 static struct frame_item *item_new(struct replica *from, enum mortar_lane lane,
-                                   struct mortar_buffer *frame)
+                                   struct mortar_buffer *frame, uint64_t epoch)
 {
     struct frame_item *item = calloc(1, sizeof *item);
     if (item == NULL) abort();
-    *item = (struct frame_item){NULL, mortar_buffer_share(frame), from, lane};
+    *item = (struct frame_item){NULL, mortar_buffer_share(frame), from, lane, epoch};
     return item;
 }
 
@@ -322,7 +323,7 @@ static void send_stream(struct network *network, struct replica *from, struct re
     uint64_t at_us = travel(network, channel, mortar_buffer_bytes(frame));
     if (at_us < channel->arrival_us) at_us = channel->arrival_us;
     channel->arrival_us = at_us;
-    struct frame_item *item = item_new(from, lane, frame);
+    struct frame_item *item = item_new(from, lane, frame, channel->epoch);
     if (channel->last == NULL) {
         channel->first = item;
     } else {
@@ -347,8 +348,8 @@ static void send_datagram(struct network *network, struct replica *from, struct 
         faults[SIM_FAULT_LOSS]++;
         return;
     }
-    uint64_t at_us =
-        travel(network, channel_of(network, from, to, lane), mortar_buffer_bytes(frame));
+    struct channel *channel = channel_of(network, from, to, lane);
+    uint64_t at_us = travel(network, channel, mortar_buffer_bytes(frame));
     if (prng_chance(prng, options->reorder_permille, 1000)) {
         faults[SIM_FAULT_REORDER]++;
         at_us += prng_below(prng, 10u * (uint64_t)options->latency_us_max + 1000);
@@ -361,7 +362,7 @@ static void send_datagram(struct network *network, struct replica *from, struct 
                                  .target = to,
                                  .run = on_datagram,
                                  .drop = drop_datagram,
-                                 .object = item_new(from, lane, frame),
+                                 .object = item_new(from, lane, frame, channel->epoch),
                              });
     }
 }
@@ -403,19 +404,44 @@ static void on_cut_noticed(struct sim *sim, struct sim_event *event)
     break_lane(network, from, to, MORTAR_LANE_BULK, notice_us);
 }
 
+/* Lets `count` more frames of a channel come out at once. */
+static void let_out(struct network *network, const struct replica *from, struct replica *to,
+                    enum mortar_lane lane, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        sim_at(network->sim, (struct sim_event){
+                                 .at_us = network->sim->now_us,
+                                 .target = to,
+                                 .run = on_arrival,
+                                 .numbers = {from->number * 2u + lane,
+                                             channel_of(network, from, to, lane)->epoch},
+                             });
+    }
+}
+
 static void release_held(struct network *network, const struct replica *from, struct replica *to)
 {
     for (uint32_t lane = 0; lane < 2; lane++) {
         struct channel *channel = channel_of(network, from, to, (enum mortar_lane)lane);
-        for (; channel->held > 0; channel->held--) {
-            sim_at(network->sim, (struct sim_event){
-                                     .at_us = network->sim->now_us,
-                                     .target = to,
-                                     .run = on_arrival,
-                                     .numbers = {from->number * 2u + lane, channel->epoch},
-                                 });
-        }
+        let_out(network, from, to, (enum mortar_lane)lane, channel->held);
+        channel->held = 0;
     }
+}
+
+/* Whatever holds frames of a channel back ends: all that are under way come out now. The arrivals
+ * that were meant for them may hurry later frames, in order. */
+static void heal_channel(struct network *network, const struct replica *from, struct replica *to,
+                         enum mortar_lane lane)
+{
+    struct channel *channel = channel_of(network, from, to, lane);
+    uint64_t queued = 0;
+    for (const struct frame_item *item = channel->first; item != NULL; item = item->next)
+        queued++;
+    let_out(network, from, to, lane, queued);
+    channel->held = 0;
+    channel->stalled_us = 0;
+    channel->bytes_per_s = 0;
+    channel->free_us = channel->arrival_us = network->sim->now_us;
 }
 
 void network_cut(struct network *network, const struct replica *from, const struct replica *to,
@@ -476,10 +502,8 @@ void network_heal(struct network *network)
         for (uint32_t to = 0; to < sim->replica_count; to++) {
             network_cut(network, sim->replicas[from], sim->replicas[to], false);
             for (uint32_t lane = 0; lane < 2; lane++) {
-                struct channel *channel = &network->channels[from][to][lane];
-                channel->stalled_us = 0;
-                channel->bytes_per_s = 0;
-                channel->free_us = sim->now_us;
+                heal_channel(network, sim->replicas[from], sim->replicas[to],
+                             (enum mortar_lane)lane);
             }
         }
     }

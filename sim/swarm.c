@@ -104,6 +104,7 @@ void swarm_run(const struct swarm_options *options, struct swarm_result *out_res
     nemesis_stop(&nemesis);
     clients_stop(sim);
     sim_heal(sim);
+    sim_run_ms(sim, NEMESIS_LONGEST_MS); /* Who is paused stays so until its time. */
     if (!sim_failed(sim)) demand_progress(sim);
     judge_end(sim);
     report(sim, options);
