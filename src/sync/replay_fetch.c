@@ -11,7 +11,7 @@
 
 /* A request is given to a second source after 3 times the source's latency, within these. */
 #define HEDGE_MS_MIN     250u
-#define HEDGE_MS_UNKNOWN 1000u
+#define HEDGE_MS_UNKNOWN 500u
 /* The head of the queue holds up all others: an idle, faster source gets it sooner. */
 #define HEAD_HEDGE_MS_MIN 50u
 #define APPEND_RETRY_MS   5u
@@ -234,7 +234,7 @@ static bool all_were_tried(const struct replay_session *session, const struct re
 {
     struct replay_chunk untried = *chunk;
     untried.tried = 0;
-    return chunk->tried != 0 && replay_source_pick(session, &untried) != REPLAY_NO_SOURCE;
+    return chunk->tried != 0 && replay_source_pick(session, &untried, false) != REPLAY_NO_SOURCE;
 }
 
 uint64_t replay_span_max(const struct replay_session *session)
@@ -254,10 +254,12 @@ void replay_fetch_schedule(struct replay_session *session)
         if (i > 0 && span > span_max) return;
         if (chunk->state != REPLAY_CHUNK_WANTED) continue;
         if (replay_sources_full(session)) return;
-        uint8_t place = replay_source_pick(session, chunk);
+        const uint64_t held = session->bytes_held + chunk->bytes;
+        if (i > 0 && held > session->options.window_bytes) return; /* Second asks take room too. */
+        uint8_t place = replay_source_pick(session, chunk, false);
         if (place == REPLAY_NO_SOURCE && all_were_tried(session, chunk)) {
             chunk->tried = 0;
-            place = replay_source_pick(session, chunk);
+            place = replay_source_pick(session, chunk, false);
         }
         if (place != REPLAY_NO_SOURCE) ask(session, chunk, place);
     }
@@ -281,8 +283,10 @@ static void hedge(struct replay_session *session, struct replay_chunk *chunk, bo
     const uint64_t age_ms = session->now_ms - first->sent_ms;
     const bool late = age_ms >= hedge_ms(session, slow);
     if (!late && (!is_head || age_ms < HEAD_HEDGE_MS_MIN)) return;
-    if (session->bytes_held + chunk->bytes > session->options.window_bytes) return;
-    const uint8_t place = replay_source_pick(session, chunk);
+    /* Room for one more batch is left: the head must never wait for second asks to end. */
+    const uint64_t held = session->bytes_held + chunk->bytes + session->options.batch_bytes;
+    if (held > session->options.window_bytes) return;
+    const uint8_t place = replay_source_pick(session, chunk, late);
     if (place == REPLAY_NO_SOURCE) return;
     const struct replay_source *const other = &session->sources[place];
     const bool idle_and_faster = other->in_flight_count == 0 && other->latency_us > 0 &&

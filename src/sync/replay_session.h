@@ -188,8 +188,10 @@ void replay_sources_ask(struct replay_session *session);
 /* REPLAY_NO_SOURCE: not in the table. */
 uint8_t replay_source_find(const struct replay_session *session,
                            const struct mortar_member_id *member);
-/* The source to ask for `chunk`; REPLAY_NO_SOURCE: none now. */
-uint8_t replay_source_pick(const struct replay_session *session, const struct replay_chunk *chunk);
+/* The source to ask for `chunk`; REPLAY_NO_SOURCE: none now. `urgent`: one whose window is full
+ * will do, as what fills it may be lost. */
+uint8_t replay_source_pick(const struct replay_session *session, const struct replay_chunk *chunk,
+                           bool urgent);
 bool replay_source_room(const struct replay_session *session, const struct replay_source *source,
                         uint32_t bytes);
 /* True: no source has room for even the smallest request. */

@@ -244,7 +244,8 @@ static uint64_t expected_cost(const struct replay_source *source, uint32_t bytes
     return (source->in_flight_bytes + bytes) / 16 * capped_us;
 }
 
-uint8_t replay_source_pick(const struct replay_session *session, const struct replay_chunk *chunk)
+uint8_t replay_source_pick(const struct replay_session *session, const struct replay_chunk *chunk,
+                           bool urgent)
 {
     uint8_t best = REPLAY_NO_SOURCE;
     uint64_t best_cost = UINT64_MAX;
@@ -254,7 +255,7 @@ uint8_t replay_source_pick(const struct replay_session *session, const struct re
         if (!source->bonded || source->dropped || !covers(source, chunk)) continue;
         if (session->below.active && session->below.source != i) continue;
         if (source->rest_until_ms > session->now_ms || was_asked(chunk, i)) continue;
-        if (!replay_source_room(session, source, chunk->bytes)) continue;
+        if (!urgent && !replay_source_room(session, source, chunk->bytes)) continue;
         if (is_leader(session, source)) {
             leader = i;
             continue;
