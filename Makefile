@@ -14,7 +14,7 @@ deps: ## install the Debian packages that are missing
 	@tools/deps.sh
 
 demo: deps ## four processes, one state; two of them fall behind and catch up
-	@tools/setup.sh release >/dev/null && ninja -C $(RELEASE) --quiet
+	@tools/setup.sh release >/dev/null && ninja -C $(RELEASE) --quiet src/mortar examples/lines
 	@tools/demo.sh
 
 test: deps ## everything that must pass, under 15 minutes on two cores
