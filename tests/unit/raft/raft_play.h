@@ -237,7 +237,7 @@ static inline void cluster_settle(struct cluster *cluster)
         if (place == cluster->message_count) return;
         message_deliver(cluster, place);
     }
-    CLUSTER_CHECK(cluster, !"it settles");
+    cluster_fail(cluster, "it settles", __LINE__);
 }
 
 static inline void cluster_link(struct cluster *cluster, uint32_t a, uint32_t b, bool up)

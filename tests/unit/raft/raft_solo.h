@@ -1,7 +1,7 @@
 /* unit/raft/raft_solo.h - one real raft among made-up peers, for tests of single messages.
  *
- * The real one is number 0; peers are 1, 2, ... Entry 1 (term 1) is the committed configuration. What
- * it sends stays in the queue, and is forgotten by solo_forget().
+ * The real one is number 0; peers are 1, 2, ... Entry 1 (term 1) is the committed configuration.
+ * What it sends stays in the queue, and is forgotten by solo_forget().
  *
  * Memory, threads, errors: as unit/raft/raft_cluster.h.
  */
