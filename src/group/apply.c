@@ -2,6 +2,7 @@
  * runs and is told to the provider at its exact position; the core state follows. */
 #include "base/assert.h"
 #include "group/internal.h"
+#include "wire/found.h"
 #include "wire/record.h"
 
 #include <string.h>
@@ -11,6 +12,7 @@
 struct mortar_work *work_new(struct mortar_core *core, enum work_kind kind,
                              enum mortar_work_place place)
 {
+    if (!core_reserve_effects(core, 1)) return NULL; /* For its WORK. */
     struct mortar_work *work = core_reserve(core, sizeof *work);
     if (work == NULL) return NULL;
     *work = (struct mortar_work){.kind = kind,
@@ -154,6 +156,7 @@ static void note_entry(struct apply_outcome *outcome, const struct mortar_entry 
     outcome->time_ms = entry->time_ms;
     if (entry->kind == MORTAR_ENTRY_CONFIG || entry->kind == MORTAR_ENTRY_FOUND) {
         outcome->config_index = entry->index;
+        outcome->config_founds = entry->kind == MORTAR_ENTRY_FOUND;
         outcome->config = entry->bytes;
     }
 }
@@ -268,12 +271,18 @@ void apply_on_commit(struct mortar_core *core, struct mortar_position position)
     requests_on_committed(core);
 }
 
+#define APPLY_PAUSE_MS 50u
+
 static void issue_run(struct mortar_core *core, const struct mortar_log_run *run)
 {
     struct mortar_work *work = work_new(core, WORK_APPLY, MORTAR_WORK_APPLY);
-    if (work == NULL) return; /* The next flush reads it again. */
+    if (work == NULL) {
+        core->apply_retry_ms = core->now_ms + APPLY_PAUSE_MS;
+        return;
+    }
     work->apply.run = *run;
     (void)mortar_buffer_share(run->buffer);
+    work->apply.installs = core->installs;
     work->apply.group = core->options.group;
     work->apply.committed = core->committed.index;
     work->apply.collect = requests_wait_for_replies(core);
@@ -297,9 +306,7 @@ static void tell_marker(struct mortar_core *core, const struct mortar_log_run *r
     TRACE(core, MARKER, NULL, entry.index, entry.bytes.bytes);
     const struct mortar_sync_provider_ops *ops = core->method->provider;
     if (!core->provider_open || ops->marker == NULL) return;
-    core->in_marker = true;
     ops->marker(core->provider.self, core->state.applied.position, entry.bytes);
-    core->in_marker = false;
 }
 
 static bool starts_with_marker(const struct mortar_log_run *run)
@@ -315,7 +322,12 @@ static void on_apply_read(struct mortar_core *core, void *argument, enum mortar_
 {
     (void)argument;
     core->apply_reading = false;
-    if (status != MORTAR_OK || core->stopped) return;
+    if (core->stopped || core->failure != MORTAR_OK) return;
+    if (status != MORTAR_OK) {
+        core->apply_retry_ms = core->now_ms + APPLY_PAUSE_MS;
+        return;
+    }
+    /* An install may have overtaken the read. */
     if (core->machine_held || run->first != core->state.applied.position.index + 1) return;
     if (starts_with_marker(run)) {
         tell_marker(core, run);
@@ -330,7 +342,7 @@ void apply_more(struct mortar_core *core)
            !core->apply_running && !core->machine_held) {
         const uint64_t next = core->state.applied.position.index + 1;
         if (next > core->committed.index) return;
-        if (core->apply_retry_ms > core->now_ms) return;
+        if (core->apply_retry_ms > core->now_ms) return; /* After a pause, or for lack of memory. */
         core->apply_reading = true;
         if (log_read(core, next, core->committed.index, core->options.apply_bytes, on_apply_read,
                      NULL) != MORTAR_OK) {
@@ -344,23 +356,26 @@ void apply_more(struct mortar_core *core)
 
 static void adopt_config(struct core_state *state, const struct apply_outcome *outcome)
 {
-    struct mortar_bytes bytes = outcome->config;
-    if (outcome->config_index == 1 && bytes.bytes > 32) { /* Entry 1: ids come first. */
-        bytes.data += 32;
-        bytes.bytes -= 32;
+    struct found found;
+    enum mortar_status status;
+    if (outcome->config_founds) {
+        status = found_decode(outcome->config, &found);
+        state->config = found.config;
+    } else {
+        status = config_decode(outcome->config, &state->config);
     }
-    const enum mortar_status status = config_decode(bytes, &state->config);
-    ASSERT(status == MORTAR_OK); /* Checked when it took effect. */
+    ASSERT(status == MORTAR_OK); /* Checked when it entered the log. */
     state->config_index = outcome->config_index;
 }
 
-#define APPLY_PAUSE_MS 50u
-
+/* The state that the work saw was that of the applied index: works of the machine's thread run in
+ * order, so an exclusive job that replaces the state comes after it. Only an install without such
+ * a job can overtake it. */
 void apply_on_work(struct mortar_core *core, struct mortar_work *work)
 {
     core->apply_running = false;
     const struct apply_outcome *outcome = &work->apply.outcome;
-    if (core->machine_held) return; /* An install overtook it. */
+    if (work->apply.installs != core->installs) return;
     struct mortar_anchor_point *applied = &core->state.applied;
     if (outcome->applied > applied->position.index) {
         applied->position.index = outcome->applied;

@@ -39,10 +39,9 @@ static void check_sync(const struct mortar_core *core)
 
 static void check_requests(const struct mortar_core *core)
 {
-    const uint32_t listed =
-        core->queued.count + core->proposed.count + core->forwarded.count + core->limbo.count;
+    const uint32_t listed = core->queued.count + core->proposed.count + core->forwarded.count +
+                            core->limbo.count + core->changes.count;
     ASSERT(listed == core->requests_count);
-    ASSERT(core->requests_count <= core->options.requests_max);
     uint64_t index = 0;
     for (const struct request *next = core->proposed.head; next != NULL; next = next->next) {
         ASSERT(next->first.index > index);

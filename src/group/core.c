@@ -91,6 +91,7 @@ static void prepare(struct mortar_core *core, const struct mortar_storage *stora
     core->prng = prng_seeded(core->options.seed);
     core->storage = *storage;
     core->next_token = 1;
+    core->next_serial = 1;
     core->next_forward_id = 1;
     core->next_read_id = 1;
     core->next_generation = 1;
@@ -148,7 +149,8 @@ enum mortar_status mortar_core_open(const struct mortar_allocator *allocator,
     core->method = method;
     prepare(core, storage);
     core->raft_effects = core_reserve(core, sizeof *core->raft_effects);
-    enum mortar_status status = core->raft_effects == NULL ? MORTAR_E_NO_MEMORY : open_raft(core);
+    const bool reserved = core->raft_effects != NULL && core_reserve_effects(core, 0);
+    enum mortar_status status = reserved ? open_raft(core) : MORTAR_E_NO_MEMORY;
     if (status == MORTAR_OK) status = provider_open(core);
     if (status != MORTAR_OK) {
         free_core(core);

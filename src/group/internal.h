@@ -83,6 +83,7 @@ struct apply_outcome {
     uint64_t commands;
     uint64_t command_bytes;
     uint64_t config_index;      /* Last configuration entry among them; 0: none. */
+    bool config_founds;         /* It is the founding entry. */
     struct mortar_bytes config; /* Its payload, in the run. */
     bool paused;                /* The machine asked to come back later. */
 };
@@ -97,6 +98,7 @@ struct mortar_work {
         struct {
             struct mortar_log_run run;
             struct mortar_group_id group;
+            uint64_t installs; /* Of the core, when it was issued. */
             uint64_t committed;
             bool collect; /* Somebody waits for replies. */
             struct apply_outcome outcome;
@@ -106,7 +108,7 @@ struct mortar_work {
             bool replies_lost; /* A reply found no memory. */
         } apply;
         struct {
-            uint64_t id;
+            uint64_t serial;
             struct mortar_buffer *query;
             struct mortar_buffer *answer; /* 4 bytes length, bytes. */
             enum mortar_status status;
@@ -133,6 +135,8 @@ enum request_state {
 struct request {
     struct request *next;
     struct request *previous;
+    struct request *next_in_bucket; /* FORWARDED: of those whose forward_id falls together. */
+    uint64_t serial;                /* In order of arrival. */
     uint64_t id;
     bool remote; /* Asked by another member. */
     struct mortar_member_id asker;
@@ -152,6 +156,9 @@ struct request {
     bool replies_lost;
     bool touched; /* Some of its entries were applied. */
 };
+
+/* Answers are found by forward_id, which rises by one: the chains of this table stay short. */
+#define FORWARD_BUCKETS 4096u
 
 struct request_list {
     struct request *head;
@@ -174,8 +181,10 @@ struct query {
     uint64_t deadline_ms;
     uint64_t round;
     uint64_t index;
-    uint64_t read_id; /* Of the READ_REQUEST that it shares. */
-    bool cancelled;
+    uint64_t read_id_first; /* Of the READ_REQUESTs that it shared with others, from the first to */
+    uint64_t read_id;       /* the latest; any of their answers will do. 0: none to this leader. */
+    uint64_t asked_ms;      /* When the latest left. */
+    uint64_t serial;        /* Names its work: ids may be used again once a query has ended. */
     struct mortar_buffer *bytes;
 };
 
@@ -314,10 +323,14 @@ struct mortar_core {
     struct request_list proposed; /* By rising index. */
     struct request_list forwarded;
     struct request_list limbo;
+    struct request_list changes; /* Membership changes in all states but FORWARDED. */
+    struct request *forward_buckets[FORWARD_BUCKETS];
     uint32_t requests_count;
+    uint64_t next_serial;
     uint64_t next_forward_id;
-    struct request *proposal; /* First of those now being proposed together. */
-    uint32_t proposal_count;
+    uint64_t route_retry_ms;                /* Whom we take for the leader cannot help before. */
+    struct mortar_buffer *proposal_records; /* Room for those now being proposed together, */
+    uint32_t proposal_count;                /* so many from the head of `queued`. */
 
     struct query *queries; /* In order of arrival. */
     struct query *queries_last;
@@ -332,9 +345,9 @@ struct mortar_core {
     bool apply_reading;
     bool apply_running;
     uint64_t apply_retry_ms; /* After a pause; 0: none. */
-    bool in_marker;
     uint32_t work_outstanding;
     bool machine_held; /* An install replaces the state: no apply until it ends. */
+    uint64_t installs; /* How many there were. */
 
     /* Sync. */
     uint64_t next_generation;
@@ -369,6 +382,10 @@ void core_trace(struct mortar_core *core, enum mortar_trace_kind kind,
 void core_fail(struct mortar_core *core, enum mortar_status status);
 
 /* outbox.c */
+/* Makes sure that `more` effects find a place beside those that are promised: one for each open
+ * request and query, and the two that come once. Whoever accepts a request, or issues work, asks
+ * first, so that no completion is ever lost for lack of memory. */
+MORTAR_NODISCARD bool core_reserve_effects(struct mortar_core *core, uint32_t more);
 void core_push_effect(struct mortar_core *core, const struct mortar_effect *effect);
 struct peer *peer_find(struct mortar_core *core, const struct mortar_member_id *id);
 struct peer *peer_make(struct mortar_core *core, const struct mortar_member_id *id);
@@ -446,10 +463,9 @@ void requests_end_all(struct mortar_core *core, enum mortar_status status);
 /* Adds a request of the runtime itself (a marker). */
 MORTAR_NODISCARD enum mortar_status requests_add_marker(struct mortar_core *core,
                                                         struct mortar_bytes marker);
-void request_list_add(struct request_list *list, struct request *request);
-void request_list_remove(struct request_list *list, struct request *request);
-void request_finish(struct mortar_core *core, struct request_list *list, struct request *request,
-                    enum mortar_status status);
+/* Changes the state, and with it the list that the request stands in. */
+void request_move(struct mortar_core *core, struct request *request, enum request_state state);
+void request_finish(struct mortar_core *core, struct request *request, enum mortar_status status);
 bool requests_wait_for_replies(const struct mortar_core *core);
 
 /* reads.c */
@@ -460,6 +476,9 @@ void reads_on_request(struct mortar_core *core, const struct mortar_member_id *f
 void reads_on_reply(struct mortar_core *core, const struct read_reply *message);
 void reads_on_role(struct mortar_core *core);
 void reads_on_work(struct mortar_core *core, struct mortar_work *work);
+/* Links may have swallowed questions to the leader: they are asked again. */
+void reads_on_leader_link(struct mortar_core *core);
+void reads_cancel(struct mortar_core *core, uint64_t id);
 void reads_expire(struct mortar_core *core);
 void reads_end_all(struct mortar_core *core, enum mortar_status status);
 

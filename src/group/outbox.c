@@ -6,16 +6,29 @@
 
 #include <string.h>
 
+/* FAILED and BIRTH come once each. */
+#define EFFECTS_ONCE 2u
+
+bool core_reserve_effects(struct mortar_core *core, uint32_t more)
+{
+    const uint32_t promised = EFFECTS_ONCE + core->requests_count + core->queries_count;
+    return ring_reserve(&core->effects, promised + more);
+}
+
+/* A message may be lost, which the protocol lives with, and a change is told at the next flush; the
+ * place of all others was reserved before. */
 void core_push_effect(struct mortar_core *core, const struct mortar_effect *effect)
 {
-    if (ring_push(&core->effects, effect)) return;
-    /* No memory for an effect: the message is lost, which the protocol lives with; a completion
-     * must not be lost, so the replica dies loudly instead. */
-    if (effect->type == MORTAR_EFFECT_SEND) {
+    if (effect->type == MORTAR_EFFECT_SEND && !core_reserve_effects(core, 1)) {
         mortar_buffer_release(effect->send.frame);
         return;
     }
-    ASSERT(effect->type == MORTAR_EFFECT_CHANGED);
+    if (effect->type == MORTAR_EFFECT_CHANGED && !core_reserve_effects(core, 1)) {
+        core->changed = true;
+        return;
+    }
+    const bool pushed = ring_push(&core->effects, effect);
+    ASSERT(pushed);
 }
 
 /* ---- Peers ---- */
@@ -65,6 +78,7 @@ void mortar_core_link(struct mortar_core *core, const struct mortar_member_id *m
         drive(core, &(struct raft_event){.type = RAFT_LINK, .from = *member, .up = up});
         if (!up && mortar_member_id_equal(member, &core->last_leader)) {
             requests_on_leader_lost(core);
+            reads_on_leader_link(core);
         }
     }
     core->provider.base.wake = true;

@@ -92,37 +92,26 @@ static void encode_request(const struct request *request, uint64_t term, uint64_
 /* The proposed requests, from the head of the queue, are now entries from `position` on. */
 void propose_requests(struct mortar_core *core, struct mortar_position position, uint32_t count)
 {
-    uint64_t bytes = 0;
-    const struct request *request = core->queued.head;
-    for (uint32_t i = 0; i < core->proposal_count; i++, request = request->next) {
-        bytes += run_bytes_of(request);
-    }
-    struct mortar_buffer *buffer = mortar_buffer_new(&core->allocator, (size_t)bytes);
-    if (buffer == NULL) {
-        core_fail(core, MORTAR_E_NO_MEMORY);
-        return;
-    }
+    struct mortar_buffer *records = core->proposal_records;
+    const size_t bytes = mortar_buffer_capacity(records);
     const uint64_t time_ms = propose_clock(core);
     struct mortar_log_sum sum = last_sum(core);
-    struct writer out = writer_over(mortar_buffer_data(buffer), (size_t)bytes);
+    struct writer out = writer_over(mortar_buffer_data(records), bytes);
     uint64_t index = position.index;
     for (uint32_t i = 0; i < core->proposal_count; i++) {
         struct request *next = core->queued.head;
         next->first = (struct mortar_position){index, position.term};
         encode_request(next, position.term, time_ms, &index, &sum, &out);
         next->last = (struct mortar_position){index - 1, position.term};
-        request_list_remove(&core->queued, next);
-        next->state = REQUEST_PROPOSED;
-        request_list_add(&core->proposed, next);
+        request_move(core, next, REQUEST_PROPOSED);
     }
     ASSERT(index == position.index + count);
     ASSERT(out.bytes == bytes);
     core->log_time_ms = time_ms;
-    mortar_buffer_set_bytes(buffer, (size_t)bytes);
+    mortar_buffer_set_bytes(records, bytes);
     const struct mortar_log_run run = {
-        .buffer = buffer, .bytes = (size_t)bytes, .first = position.index, .count = count};
+        .buffer = records, .bytes = bytes, .first = position.index, .count = count};
     log_append(core, MORTAR_LOG_MAIN, &run);
-    mortar_buffer_release(buffer);
 }
 
 /* Feeds are answered once they have positions; walks back from the newest. */
@@ -131,25 +120,19 @@ static void finish_feeds(struct mortar_core *core, uint32_t count)
     struct request *request = core->proposed.tail;
     for (uint32_t i = 0; i < count && request != NULL; i++) {
         struct request *previous = request->previous;
-        if (request->kind == MORTAR_REQUEST_FEED) {
-            request_finish(core, &core->proposed, request, MORTAR_OK);
-        }
+        if (request->kind == MORTAR_REQUEST_FEED) request_finish(core, request, MORTAR_OK);
         request = previous;
     }
 }
 
-static bool goes_along(const struct request *first, const struct request *next)
-{
-    return next->kind != MORTAR_REQUEST_CHANGE && next->entry_kind == first->entry_kind;
-}
-
-/* Proposes the commands at the head of the queue; false when raft wants no more now. */
+/* Proposes the commands at the head of the queue; false when raft wants no more now, or memory is
+ * short: they stay queued. */
 static bool propose_commands(struct mortar_core *core)
 {
     const struct request *first = core->queued.head;
     struct raft_event event = {.type = RAFT_PROPOSE, .propose = {.kind = first->entry_kind}};
     uint32_t requests = 0;
-    for (const struct request *next = first; next != NULL && goes_along(first, next);
+    for (const struct request *next = first; next != NULL && next->entry_kind == first->entry_kind;
          next = next->next) {
         const uint64_t bytes = run_bytes_of(next);
         if (requests > 0 && event.propose.bytes + bytes > PROPOSE_BYTES_MAX) break;
@@ -157,10 +140,14 @@ static bool propose_commands(struct mortar_core *core)
         event.propose.bytes += bytes;
         requests++;
     }
+    core->proposal_records = mortar_buffer_new(&core->allocator, (size_t)event.propose.bytes);
+    if (core->proposal_records == NULL) return false;
     core->proposal_count = requests;
     const enum mortar_status status = drive(core, &event);
     if (status == MORTAR_OK && core->failure == MORTAR_OK) finish_feeds(core, requests);
     core->proposal_count = 0;
+    mortar_buffer_release(core->proposal_records);
+    core->proposal_records = NULL;
     return status == MORTAR_OK && core->failure == MORTAR_OK;
 }
 
@@ -181,10 +168,10 @@ static enum mortar_status decode_changes(const struct request *request,
     return MORTAR_OK;
 }
 
-/* A change waits while another is in progress; any other refusal answers it. */
-static bool propose_change(struct mortar_core *core)
+/* False when it, and all behind it, must wait: another is in progress. Any other refusal answers
+ * it. */
+static bool propose_change(struct mortar_core *core, struct request *request)
 {
-    struct request *request = core->queued.head;
     struct config_change changes[MORTAR_MEMBERS_MAX];
     enum mortar_status status = decode_changes(request, changes);
     if (status == MORTAR_OK) {
@@ -197,23 +184,30 @@ static bool propose_change(struct mortar_core *core)
         return false;
     }
     if (status != MORTAR_OK) {
-        request_finish(core, &core->queued, request, status);
+        request_finish(core, request, status);
         return true;
     }
     request->first = log_last(core);
     request->last = request->first;
-    request_list_remove(&core->queued, request);
-    request->state = REQUEST_PROPOSED;
-    request_list_add(&core->proposed, request);
+    request_move(core, request, REQUEST_PROPOSED);
     return true;
 }
 
+static void propose_changes(struct mortar_core *core)
+{
+    struct request *next;
+    for (struct request *request = core->changes.head; request != NULL; request = next) {
+        next = request->next;
+        if (request->state == REQUEST_QUEUED && !propose_change(core, request)) return;
+    }
+}
+
+/* Commands do not wait for membership changes: those may take as long as a new member needs. */
 void propose_queued(struct mortar_core *core)
 {
-    while (core->queued.head != NULL && core->failure == MORTAR_OK &&
-           raft_role(core->raft) == MORTAR_LEADER) {
-        const bool more = core->queued.head->kind == MORTAR_REQUEST_CHANGE ? propose_change(core)
-                                                                           : propose_commands(core);
-        if (!more) return;
+    if (raft_role(core->raft) != MORTAR_LEADER) return;
+    propose_changes(core);
+    while (core->queued.head != NULL && core->failure == MORTAR_OK) {
+        if (!propose_commands(core)) return;
     }
 }

@@ -10,6 +10,9 @@
 
 #include <string.h>
 
+/* Pause before asking again after a refusal, as for forwarded requests. */
+#define REFUSED_RETRY_MS 50u
+
 static void query_free(struct mortar_core *core, struct query *query)
 {
     mortar_buffer_release(query->bytes);
@@ -60,6 +63,7 @@ enum mortar_status mortar_core_query(struct mortar_core *core, uint64_t id,
         core->counters.requests_busy++;
         return MORTAR_E_BUSY;
     }
+    if (!core_reserve_effects(core, 1)) return MORTAR_E_NO_MEMORY; /* For its DONE. */
     struct query *query = core_reserve(core, sizeof *query);
     struct mortar_buffer *bytes = mortar_buffer_new(&core->allocator, query_bytes.bytes);
     if (query == NULL || bytes == NULL) {
@@ -74,6 +78,7 @@ enum mortar_status mortar_core_query(struct mortar_core *core, uint64_t id,
     *query = (struct query){.id = id,
                             .state = mode == MORTAR_READ_LOCAL ? QUERY_APPLY : QUERY_NEW,
                             .deadline_ms = core->now_ms + timeout_ms,
+                            .serial = core->next_serial++,
                             .bytes = bytes};
     if (core->queries_last != NULL) {
         core->queries_last->next = query;
@@ -114,25 +119,33 @@ static void ask_leader(struct mortar_core *core)
     const struct mortar_member_id leader = raft_leader(core->raft);
     const struct peer *peer = peer_find(core, &leader);
     if (peer == NULL || !peer->up[MORTAR_LANE_CONTROL] || !any_new(core)) return;
+    if (core->route_retry_ms > core->now_ms) return;
     const struct read_request request = {.id = core->next_read_id++};
     for (struct query *query = core->queries; query != NULL; query = query->next) {
         if (query->state != QUERY_NEW) continue;
         query->state = QUERY_REMOTE;
         query->read_id = request.id;
+        if (query->read_id_first == 0) query->read_id_first = request.id;
+        query->asked_ms = core->now_ms;
     }
     outbox_send(core, &leader, MESSAGE_READ_REQUEST, &request);
 }
 
+/* Those that have begun stand before those that have not, their rounds rising. */
 static void begin_remote_rounds(struct mortar_core *core)
 {
     uint64_t round = 0;
     uint64_t index = 0;
-    bool begun = false;
-    for (uint32_t i = 0; i < core->remote_reads.count; i++) {
+    uint32_t first = core->remote_reads.count;
+    while (first > 0) {
+        const struct remote_read *before = ring_at(&core->remote_reads, first - 1);
+        if (before->begun) break;
+        first--;
+    }
+    if (first == core->remote_reads.count) return;
+    if (raft_read_begin(core->raft, &round, &index) != MORTAR_OK) return;
+    for (uint32_t i = first; i < core->remote_reads.count; i++) {
         struct remote_read *read = ring_at(&core->remote_reads, i);
-        if (read->begun) continue;
-        if (!begun && raft_read_begin(core->raft, &round, &index) != MORTAR_OK) return;
-        begun = true;
         read->begun = true;
         read->round = round;
         read->index = index;
@@ -148,7 +161,7 @@ static void run_ready(struct mortar_core *core)
         }
         struct mortar_work *work = work_new(core, WORK_QUERY, MORTAR_WORK_APPLY);
         if (work == NULL) return; /* The next flush tries again. */
-        work->query.id = query->id;
+        work->query.serial = query->serial;
         work->query.query = mortar_buffer_share(query->bytes);
         query->state = QUERY_RUNNING;
         work_issue(core, work);
@@ -179,15 +192,11 @@ void reads_on_confirmed(struct mortar_core *core, uint64_t round)
     for (struct query *query = core->queries; query != NULL; query = query->next) {
         if (query->state == QUERY_ROUND && query->round <= round) query->state = QUERY_APPLY;
     }
-    uint32_t i = 0;
-    while (i < core->remote_reads.count) {
-        const struct remote_read *read = ring_at(&core->remote_reads, i);
-        if (!read->begun || read->round > round) {
-            i++;
-            continue;
-        }
-        answer_remote(core, read, MORTAR_OK);
-        ring_remove(&core->remote_reads, i);
+    while (core->remote_reads.count > 0) {
+        struct remote_read read = *(const struct remote_read *)ring_at(&core->remote_reads, 0);
+        if (!read.begun || read.round > round) break;
+        (void)ring_pop(&core->remote_reads, &read);
+        answer_remote(core, &read, MORTAR_OK);
     }
     run_ready(core);
 }
@@ -205,11 +214,28 @@ void reads_on_request(struct mortar_core *core, const struct mortar_member_id *f
 
 void reads_on_reply(struct mortar_core *core, const struct read_reply *message)
 {
+    if (message->status != MORTAR_OK) core->route_retry_ms = core->now_ms + REFUSED_RETRY_MS;
     for (struct query *query = core->queries; query != NULL; query = query->next) {
-        if (query->state != QUERY_REMOTE || query->read_id != message->id) continue;
+        if (query->state != QUERY_REMOTE && query->state != QUERY_NEW) continue;
+        if (query->read_id_first == 0) continue;
+        if (message->id < query->read_id_first || message->id > query->read_id) continue;
         query->state = message->status == MORTAR_OK ? QUERY_APPLY : QUERY_NEW;
         query->index = message->index;
     }
+}
+
+static void ask_again(struct mortar_core *core, uint64_t asked_ms_max)
+{
+    for (struct query *query = core->queries; query != NULL; query = query->next) {
+        if (query->state == QUERY_REMOTE && query->asked_ms <= asked_ms_max) {
+            query->state = QUERY_NEW;
+        }
+    }
+}
+
+void reads_on_leader_link(struct mortar_core *core)
+{
+    ask_again(core, core->now_ms);
 }
 
 /* A role or leader changed: what was not confirmed begins anew, under whoever leads now. */
@@ -217,6 +243,7 @@ void reads_on_role(struct mortar_core *core)
 {
     for (struct query *query = core->queries; query != NULL; query = query->next) {
         if (query->state == QUERY_ROUND || query->state == QUERY_REMOTE) query->state = QUERY_NEW;
+        query->read_id_first = 0;
     }
     if (raft_role(core->raft) == MORTAR_LEADER) return;
     struct remote_read read;
@@ -230,11 +257,9 @@ void reads_on_work(struct mortar_core *core, struct mortar_work *work)
 {
     struct query *before = NULL;
     for (struct query *query = core->queries; query != NULL; before = query, query = query->next) {
-        if (query->state != QUERY_RUNNING || query->id != work->query.id) continue;
+        if (query->serial != work->query.serial) continue;
         unlink_query(core, query, before);
-        const enum mortar_status status =
-            query->cancelled ? MORTAR_E_CANCELLED : work->query.status;
-        finish_query(core, query, status, work->query.answer);
+        finish_query(core, query, work->query.status, work->query.answer);
         return;
     }
 }
@@ -242,7 +267,6 @@ void reads_on_work(struct mortar_core *core, struct mortar_work *work)
 static enum mortar_status reason_to_expire(const struct mortar_core *core,
                                            const struct query *query)
 {
-    if (query->cancelled) return MORTAR_E_CANCELLED;
     if (core->session_open && query->state == QUERY_APPLY) return MORTAR_E_INCOMPLETE;
     if (mortar_member_id_is_none(&core->last_leader) && query->state == QUERY_NEW) {
         return MORTAR_E_NO_LEADER;
@@ -250,19 +274,33 @@ static enum mortar_status reason_to_expire(const struct mortar_core *core,
     return MORTAR_E_TIMEOUT;
 }
 
+/* A question, or its answer, is taken for lost after a heartbeat's time twice over. */
 void reads_expire(struct mortar_core *core)
 {
+    const uint64_t patience_ms =
+        2 * (uint64_t)core->options.heartbeat_ticks * core->options.tick_ms;
+    if (core->now_ms >= patience_ms) ask_again(core, core->now_ms - patience_ms);
     struct query *before = NULL;
     struct query *next;
     for (struct query *query = core->queries; query != NULL; query = next) {
         next = query->next;
-        const bool over = query->cancelled || query->deadline_ms <= core->now_ms;
-        if (!over || query->state == QUERY_RUNNING) {
+        if (query->deadline_ms > core->now_ms) {
             before = query;
             continue;
         }
         unlink_query(core, query, before);
         finish_query(core, query, reason_to_expire(core, query), NULL);
+    }
+}
+
+void reads_cancel(struct mortar_core *core, uint64_t id)
+{
+    struct query *before = NULL;
+    for (struct query *query = core->queries; query != NULL; before = query, query = query->next) {
+        if (query->id != id) continue;
+        unlink_query(core, query, before);
+        finish_query(core, query, MORTAR_E_CANCELLED, NULL);
+        return;
     }
 }
 

@@ -12,37 +12,96 @@
 
 #define CHANGES_MAX MORTAR_MEMBERS_MAX
 
+/* Replies of one request; one of the largest size fits, and an answer fits one message. */
+#define REPLIES_BYTES_MAX (MORTAR_COMMAND_BYTES_LIMIT + 4u)
+/* Bytes of one membership change: kind 1, member 48, address length 2, address. */
+#define CHANGE_BYTES_MAX (1u + 48u + 2u + MORTAR_ADDRESS_BYTES_MAX)
+/* Pause before asking a leader again that said it is none: by then we know better, or it leads. */
+#define ROUTE_RETRY_MS 50u
+
 /* ---- Lists ---- */
 
-void request_list_add(struct request_list *list, struct request *request)
+/* Inserts before `next`; NULL: at the end. */
+static void list_insert(struct request_list *list, struct request *request, struct request *next)
 {
-    request->next = NULL;
-    request->previous = list->tail;
-    if (list->tail != NULL) {
-        list->tail->next = request;
-    } else {
-        list->head = request;
-    }
-    list->tail = request;
+    struct request *previous = next == NULL ? list->tail : next->previous;
+    request->next = next;
+    request->previous = previous;
+    *(previous == NULL ? &list->head : &previous->next) = request;
+    *(next == NULL ? &list->tail : &next->previous) = request;
     list->count++;
 }
 
-void request_list_remove(struct request_list *list, struct request *request)
+static void list_remove(struct request_list *list, struct request *request)
 {
     ASSERT(list->count > 0);
-    if (request->previous != NULL) {
-        request->previous->next = request->next;
-    } else {
-        list->head = request->next;
-    }
-    if (request->next != NULL) {
-        request->next->previous = request->previous;
-    } else {
-        list->tail = request->previous;
-    }
+    *(request->previous == NULL ? &list->head : &request->previous->next) = request->next;
+    *(request->next == NULL ? &list->tail : &request->next->previous) = request->previous;
     request->next = NULL;
     request->previous = NULL;
     list->count--;
+}
+
+static struct request_list *list_of(struct mortar_core *core, const struct request *request)
+{
+    if (request->state == REQUEST_FORWARDED) return &core->forwarded;
+    if (request->kind == MORTAR_REQUEST_CHANGE) return &core->changes;
+    switch (request->state) {
+    case REQUEST_QUEUED:
+        return &core->queued;
+    case REQUEST_PROPOSED:
+        return &core->proposed;
+    case REQUEST_LIMBO:
+        return &core->limbo;
+    case REQUEST_FORWARDED:
+        break;
+    }
+    return &core->forwarded;
+}
+
+static struct request **bucket_of(struct mortar_core *core, uint64_t forward_id)
+{
+    return &core->forward_buckets[forward_id % FORWARD_BUCKETS];
+}
+
+static void bucket_remove(struct mortar_core *core, struct request *request)
+{
+    struct request **place = bucket_of(core, request->forward_id);
+    while (*place != request) {
+        ASSERT(*place != NULL);
+        place = &(*place)->next_in_bucket;
+    }
+    *place = request->next_in_bucket;
+    request->next_in_bucket = NULL;
+}
+
+static void request_detach(struct mortar_core *core, struct request *request)
+{
+    list_remove(list_of(core, request), request);
+    if (request->state == REQUEST_FORWARDED) bucket_remove(core, request);
+}
+
+/* What goes back to the queue takes its old place in the order of arrival. What falls into limbo
+ * comes newest first, so that the list rises like the one it came from. */
+void request_move(struct mortar_core *core, struct request *request, enum request_state state)
+{
+    request_detach(core, request);
+    request->state = state;
+    struct request_list *list = list_of(core, request);
+    struct request *next = NULL;
+    if (state == REQUEST_LIMBO) next = list->head;
+    if (state == REQUEST_QUEUED) {
+        struct request *last = list->tail;
+        while (last != NULL && last->serial > request->serial) {
+            next = last;
+            last = last->previous;
+        }
+    }
+    list_insert(list, request, next);
+    if (state != REQUEST_FORWARDED) return;
+    struct request **bucket = bucket_of(core, request->forward_id);
+    request->next_in_bucket = *bucket;
+    *bucket = request;
 }
 
 /* ---- The end of a request ---- */
@@ -79,10 +138,9 @@ static void answer_caller(struct mortar_core *core, struct request *request,
     core_push_effect(core, &effect);
 }
 
-void request_finish(struct mortar_core *core, struct request_list *list, struct request *request,
-                    enum mortar_status status)
+void request_finish(struct mortar_core *core, struct request *request, enum mortar_status status)
 {
-    request_list_remove(list, request);
+    request_detach(core, request);
     const bool silent = core->stopped || core->failure != MORTAR_OK;
     if (!request->remote && request->entry_kind == MORTAR_ENTRY_COMMAND) {
         answer_caller(core, request, status); /* A marker has no caller. */
@@ -113,28 +171,37 @@ static bool items_add_up(struct mortar_bytes items, uint32_t count, uint32_t ite
     return reader_done(&in);
 }
 
-static enum mortar_status check_request(const struct mortar_core *core,
-                                        enum mortar_request_kind kind, struct mortar_bytes items,
-                                        uint32_t count)
+/* The option bounds the user's commands alone. */
+static uint32_t item_bytes_max(const struct mortar_core *core, const struct request *like)
+{
+    if (like->kind == MORTAR_REQUEST_CHANGE) return CHANGE_BYTES_MAX;
+    if (like->entry_kind == MORTAR_ENTRY_MARKER) return MARKER_BYTES_MAX;
+    return core->options.command_bytes_max;
+}
+
+static enum mortar_status check_request(const struct mortar_core *core, const struct request *like,
+                                        struct mortar_bytes items)
 {
     if (core->stopped) return MORTAR_E_CLOSED;
     if (core->failure != MORTAR_OK) return MORTAR_E_FAILED;
     if (core->removed) return MORTAR_E_REMOVED;
     if (core->requests_count >= core->options.requests_max) return MORTAR_E_BUSY;
-    const uint32_t count_max = kind == MORTAR_REQUEST_CHANGE ? CHANGES_MAX : FORWARD_COUNT_MAX;
-    if (count == 0 || count > count_max) return MORTAR_E_INVALID;
+    const uint32_t count_max =
+        like->kind == MORTAR_REQUEST_CHANGE ? CHANGES_MAX : FORWARD_COUNT_MAX;
+    if (like->count == 0 || like->count > count_max) return MORTAR_E_INVALID;
     if (items.bytes > MORTAR_COMMAND_BYTES_LIMIT + 4u) return MORTAR_E_TOO_LARGE;
     enum mortar_status status = MORTAR_OK;
-    return items_add_up(items, count, core->options.command_bytes_max, &status) ? MORTAR_OK
-                                                                                : status;
+    const bool sound = items_add_up(items, like->count, item_bytes_max(core, like), &status);
+    return sound ? MORTAR_OK : status;
 }
 
 static enum mortar_status add_request(struct mortar_core *core, const struct request *like,
                                       struct mortar_bytes items)
 {
-    const enum mortar_status status = check_request(core, like->kind, items, like->count);
+    const enum mortar_status status = check_request(core, like, items);
     if (status == MORTAR_E_BUSY) core->counters.requests_busy++;
     if (status != MORTAR_OK) return status;
+    if (!core_reserve_effects(core, 1)) return MORTAR_E_NO_MEMORY; /* For its DONE. */
     struct mortar_buffer *copy = mortar_buffer_new(&core->allocator, items.bytes);
     struct request *request = core_reserve(core, sizeof *request);
     if (copy == NULL || request == NULL) {
@@ -147,7 +214,8 @@ static enum mortar_status add_request(struct mortar_core *core, const struct req
     *request = *like;
     request->items = copy;
     request->state = REQUEST_QUEUED;
-    request_list_add(&core->queued, request);
+    request->serial = core->next_serial++;
+    list_insert(list_of(core, request), request, NULL);
     core->requests_count++;
     return MORTAR_OK;
 }
@@ -209,8 +277,7 @@ enum mortar_status mortar_core_change(struct mortar_core *core, uint64_t id,
                                       const struct mortar_change *changes, uint32_t count,
                                       uint32_t timeout_ms)
 {
-    /* 4 length, then kind 1, member 48, address length 2, address. */
-    uint8_t items[CHANGES_MAX * (4u + 1u + 48u + 2u + MORTAR_ADDRESS_BYTES_MAX)];
+    uint8_t items[CHANGES_MAX * (4u + CHANGE_BYTES_MAX)];
     if (count == 0 || count > CHANGES_MAX) return MORTAR_E_INVALID;
     struct writer out = writer_over(items, sizeof items);
     for (uint32_t i = 0; i < count; i++) {
@@ -265,10 +332,23 @@ static void forward(struct mortar_core *core, struct request *request,
     };
     request->forward_id = message.id;
     request->forwarded_to = *leader;
-    request->state = REQUEST_FORWARDED;
-    request_list_remove(&core->queued, request);
-    request_list_add(&core->forwarded, request);
+    request_move(core, request, REQUEST_FORWARDED);
     outbox_send(core, leader, MESSAGE_FORWARD_REQUEST, &message);
+}
+
+static void route_list(struct mortar_core *core, struct request_list *list,
+                       const struct mortar_member_id *leader, bool reachable)
+{
+    struct request *next;
+    for (struct request *request = list->head; request != NULL; request = next) {
+        next = request->next;
+        if (request->state != REQUEST_QUEUED) continue;
+        if (request->remote || request->entry_kind == MORTAR_ENTRY_MARKER) {
+            request_finish(core, request, MORTAR_E_NOT_LEADER);
+        } else if (reachable) {
+            forward(core, request, leader);
+        }
+    }
 }
 
 /* Sends what waits here to the leader, when another leads. What others forwarded to us is sent
@@ -278,16 +358,10 @@ void requests_route(struct mortar_core *core)
     if (raft_role(core->raft) == MORTAR_LEADER) return;
     const struct mortar_member_id leader = raft_leader(core->raft);
     const struct peer *peer = peer_find(core, &leader);
-    const bool reachable = peer != NULL && peer->up[MORTAR_LANE_CONTROL];
-    struct request *next;
-    for (struct request *request = core->queued.head; request != NULL; request = next) {
-        next = request->next;
-        if (request->remote || request->entry_kind == MORTAR_ENTRY_MARKER) {
-            request_finish(core, &core->queued, request, MORTAR_E_NOT_LEADER);
-        } else if (reachable) {
-            forward(core, request, &leader);
-        }
-    }
+    const bool reachable =
+        peer != NULL && peer->up[MORTAR_LANE_CONTROL] && core->route_retry_ms <= core->now_ms;
+    route_list(core, &core->queued, &leader, reachable);
+    route_list(core, &core->changes, &leader, reachable);
 }
 
 static enum mortar_request_kind request_kind_of(enum forward_kind kind)
@@ -342,14 +416,6 @@ void requests_on_forward(struct mortar_core *core, const struct mortar_member_id
     outbox_send(core, from, MESSAGE_FORWARD_REPLY, &reply);
 }
 
-/* Refused by one that does not lead: it was not proposed, so it may be sent again elsewhere. */
-static void queue_again(struct mortar_core *core, struct request *request)
-{
-    request_list_remove(&core->forwarded, request);
-    request->state = REQUEST_QUEUED;
-    request_list_add(&core->queued, request);
-}
-
 static bool take_replies(struct mortar_core *core, struct request *request,
                          const struct forward_reply *message)
 {
@@ -362,31 +428,43 @@ static bool take_replies(struct mortar_core *core, struct request *request,
     return true;
 }
 
+static struct request *find_forwarded(struct mortar_core *core, uint64_t forward_id)
+{
+    struct request *request = *bucket_of(core, forward_id);
+    while (request != NULL && request->forward_id != forward_id)
+        request = request->next_in_bucket;
+    return request;
+}
+
 void requests_on_reply(struct mortar_core *core, const struct mortar_member_id *from,
                        const struct forward_reply *message)
 {
-    struct request *request = core->forwarded.head;
-    while (request != NULL && request->forward_id != message->id)
-        request = request->next;
+    struct request *request = find_forwarded(core, message->id);
     if (request == NULL || !mortar_member_id_equal(from, &request->forwarded_to)) return;
     if (message->status == MORTAR_E_NOT_LEADER) {
-        queue_again(core, request);
+        /* It was not proposed, so it may be sent again: a moment later, or to the next leader. */
+        core->route_retry_ms = core->now_ms + ROUTE_RETRY_MS;
+        request_move(core, request, REQUEST_QUEUED);
         return;
     }
     enum mortar_status status = message->status;
+    const uint32_t replies = request->kind == MORTAR_REQUEST_EXECUTE ? request->count : 0;
     if (status == MORTAR_OK) {
         request->first = message->first;
         request->last = message->last;
-        if (!take_replies(core, request, message)) status = MORTAR_UNKNOWN;
+        if (message->count != replies || !take_replies(core, request, message)) {
+            status = MORTAR_UNKNOWN; /* It happened, but the replies are lost. */
+        }
     }
-    request_finish(core, &core->forwarded, request, status);
+    request_finish(core, request, status);
 }
 
 /* What was sent to a leader that is gone may or may not have happened (C1). */
 void requests_on_leader_lost(struct mortar_core *core)
 {
+    core->route_retry_ms = 0;
     while (core->forwarded.head != NULL) {
-        request_finish(core, &core->forwarded, core->forwarded.head, MORTAR_UNKNOWN);
+        request_finish(core, core->forwarded.head, MORTAR_UNKNOWN);
     }
 }
 
@@ -397,10 +475,12 @@ void requests_on_truncate(struct mortar_core *core, uint64_t from)
     struct request *request = core->proposed.tail;
     while (request != NULL && request->last.index >= from) {
         struct request *previous = request->previous;
-        request_list_remove(&core->proposed, request);
-        request->state = REQUEST_LIMBO;
-        request_list_add(&core->limbo, request);
+        request_move(core, request, REQUEST_LIMBO);
         request = previous;
+    }
+    for (request = core->changes.head; request != NULL; request = request->next) {
+        if (request->state != REQUEST_PROPOSED || request->last.index < from) continue;
+        request->state = REQUEST_LIMBO; /* The same list. */
     }
 }
 
@@ -409,13 +489,16 @@ bool requests_wait_for_replies(const struct mortar_core *core)
     return core->proposed.head != NULL || core->limbo.head != NULL;
 }
 
-/* Appends the replies of commands first..last of the work to the request's own. */
+/* Appends the replies of `count` commands to the request's own. */
 static void gather_replies(struct mortar_core *core, struct request *request,
                            struct mortar_bytes replies, uint32_t count)
 {
     if (request->replies_lost) return;
     const size_t before = request->replies == NULL ? 0 : mortar_buffer_bytes(request->replies);
-    struct mortar_buffer *grown = mortar_buffer_new(&core->allocator, before + replies.bytes);
+    struct mortar_buffer *grown = NULL;
+    if (replies.bytes <= REPLIES_BYTES_MAX - before) {
+        grown = mortar_buffer_new(&core->allocator, before + replies.bytes);
+    }
     if (grown == NULL) {
         request->replies_lost = true;
         return;
@@ -430,90 +513,95 @@ static void gather_replies(struct mortar_core *core, struct request *request,
     request->replies_count += count;
 }
 
-/* Offsets into the replies of a work, found by walking them once, in step with the requests. */
+/* Finds the replies of a work by walking them in step with the requests, both in the order of
+ * their entries: once for a list that rises. */
 struct reply_walk {
     struct mortar_bytes replies;
+    uint64_t first; /* Index of the entry whose reply is the first. */
+    uint64_t index; /* Of the entry whose reply stands at offset. */
     size_t offset;
-    uint64_t index; /* Of the command whose reply stands at offset. */
 };
 
-static size_t skip_reply(const struct reply_walk *walk, size_t offset)
+static size_t walk_to(struct reply_walk *walk, uint64_t index)
 {
-    struct reader in = reader_over(
-        (struct mortar_bytes){walk->replies.data + offset, walk->replies.bytes - offset});
-    const uint32_t bytes = get_u32(&in);
-    ASSERT(!in.failed);
-    return offset + 4u + bytes;
+    if (index < walk->index) {
+        walk->index = walk->first;
+        walk->offset = 0;
+    }
+    while (walk->index < index) {
+        struct reader in = reader_over((struct mortar_bytes){walk->replies.data + walk->offset,
+                                                             walk->replies.bytes - walk->offset});
+        const uint32_t bytes = get_u32(&in);
+        (void)get_bytes(&in, bytes);
+        ASSERT(!in.failed); /* Every entry applied left one. */
+        walk->offset += 4u + (size_t)bytes;
+        walk->index++;
+    }
+    return walk->offset;
 }
 
 /* The request's entries that the work applied: its own term means its own commands. */
-static void settle_request(struct mortar_core *core, struct request_list *list,
-                           struct request *request, const struct mortar_work *work,
-                           struct reply_walk *walk)
+static void settle_request(struct mortar_core *core, struct request *request,
+                           const struct mortar_work *work, struct reply_walk *walk)
 {
     const uint64_t applied = work->apply.outcome.applied;
+    const uint64_t first = request->first.index > walk->first ? request->first.index : walk->first;
     uint64_t term = 0;
-    const uint64_t probe = request->first.index > walk->index ? request->first.index : walk->index;
-    if (probe > applied) return;
-    const bool known = log_term_at(core, probe, &term);
-    if (!known || term != request->first.term) {
+    if (first > applied || request->last.index < first) return;
+    if (!log_term_at(core, first, &term)) {
+        request_finish(core, request, MORTAR_UNKNOWN); /* Nobody can tell any more. */
+        return;
+    }
+    if (term != request->first.term) {
         /* Another entry is committed there. If an earlier one of ours was applied the batch
          * happened in part, and no definite word is true of all of it. */
-        request_finish(core, list, request, request->touched ? MORTAR_UNKNOWN : MORTAR_E_LOST);
+        request_finish(core, request, request->touched ? MORTAR_UNKNOWN : MORTAR_E_LOST);
         return;
     }
     request->touched = true;
-    while (walk->index < request->first.index) {
-        walk->offset = skip_reply(walk, walk->offset);
-        walk->index++;
-    }
     const uint64_t last = request->last.index < applied ? request->last.index : applied;
-    const size_t start = walk->offset;
-    const uint64_t first = walk->index;
-    while (walk->index <= last) {
-        walk->offset = skip_reply(walk, walk->offset);
-        walk->index++;
+    if (work->apply.replies_lost) {
+        request->replies_lost = true;
+    } else {
+        const size_t begin = walk_to(walk, first);
+        const size_t end = walk_to(walk, last + 1);
+        gather_replies(core, request,
+                       (struct mortar_bytes){walk->replies.data + begin, end - begin},
+                       (uint32_t)(last - first + 1));
     }
-    gather_replies(core, request,
-                   (struct mortar_bytes){walk->replies.data + start, walk->offset - start},
-                   (uint32_t)(walk->index - first));
-    if (request->last.index > applied) return;
-    const bool lost = request->replies_lost || work->apply.replies_lost;
-    request_finish(core, list, request, lost ? MORTAR_UNKNOWN : MORTAR_OK);
+    if (last < request->last.index) return;
+    request_finish(core, request, request->replies_lost ? MORTAR_UNKNOWN : MORTAR_OK);
 }
 
 void requests_on_applied(struct mortar_core *core, const struct mortar_work *work)
 {
     if (!work->apply.collect) return;
+    const uint64_t first = work->apply.run.first;
     struct reply_walk walk = {.replies = {work->apply.replies, work->apply.replies_bytes},
-                              .index = work->apply.run.first};
+                              .first = first,
+                              .index = first};
     struct request *next;
     for (struct request *request = core->proposed.head; request != NULL; request = next) {
         next = request->next;
         if (request->first.index > work->apply.outcome.applied) break;
-        if (request->kind == MORTAR_REQUEST_EXECUTE) {
-            settle_request(core, &core->proposed, request, work, &walk);
-        }
+        settle_request(core, request, work, &walk);
     }
     for (struct request *request = core->limbo.head; request != NULL; request = next) {
         next = request->next;
-        if (request->kind != MORTAR_REQUEST_EXECUTE) continue;
-        struct reply_walk again = {.replies = walk.replies, .index = work->apply.run.first};
-        settle_request(core, &core->limbo, request, work, &again);
+        settle_request(core, request, work, &walk);
     }
 }
 
 /* State was installed past them: their replies were never made here (C1). */
 void requests_on_installed(struct mortar_core *core, uint64_t index)
 {
-    struct request_list *lists[2] = {&core->proposed, &core->limbo};
-    for (uint32_t i = 0; i < 2; i++) {
+    struct request_list *lists[3] = {&core->proposed, &core->limbo, &core->changes};
+    for (uint32_t i = 0; i < 3; i++) {
         struct request *next;
         for (struct request *request = lists[i]->head; request != NULL; request = next) {
             next = request->next;
-            if (request->first.index <= index) {
-                request_finish(core, lists[i], request, MORTAR_UNKNOWN);
-            }
+            if (request->state == REQUEST_QUEUED || request->first.index > index) continue;
+            request_finish(core, request, MORTAR_UNKNOWN);
         }
     }
 }
@@ -521,63 +609,73 @@ void requests_on_installed(struct mortar_core *core, uint64_t index)
 /* Membership changes are complete when their entry is committed and the joint phase is over. */
 void requests_on_committed(struct mortar_core *core)
 {
-    struct request_list *lists[2] = {&core->proposed, &core->limbo};
-    for (uint32_t i = 0; i < 2; i++) {
-        struct request *next;
-        for (struct request *request = lists[i]->head; request != NULL; request = next) {
-            next = request->next;
-            if (request->kind != MORTAR_REQUEST_CHANGE) continue;
-            uint64_t term;
-            if (request->first.index > core->committed.index) continue;
-            if (!log_term_at(core, request->first.index, &term)) continue;
-            if (term != request->first.term) {
-                request_finish(core, lists[i], request, MORTAR_E_LOST);
-            } else if (!raft_committed_config(core->raft)->joint) {
-                request_finish(core, lists[i], request, MORTAR_OK);
-            }
+    struct request *next;
+    for (struct request *request = core->changes.head; request != NULL; request = next) {
+        next = request->next;
+        uint64_t term;
+        if (request->state == REQUEST_QUEUED) continue;
+        if (request->first.index > core->committed.index) continue;
+        if (!log_term_at(core, request->first.index, &term)) continue;
+        if (term != request->first.term) {
+            request_finish(core, request, MORTAR_E_LOST);
+        } else if (!raft_committed_config(core->raft)->joint) {
+            request_finish(core, request, MORTAR_OK);
         }
     }
 }
 
 /* ---- Time and the end ---- */
 
-static void expire_list(struct mortar_core *core, struct request_list *list,
-                        enum mortar_status status)
+/* A request that was not proposed, nor sent, ends with a definite word. */
+static void expire_list(struct mortar_core *core, struct request_list *list)
 {
+    const bool leader_known = !mortar_member_id_is_none(&core->last_leader);
     struct request *next;
     for (struct request *request = list->head; request != NULL; request = next) {
         next = request->next;
         if (request->deadline_ms > core->now_ms) continue;
-        request_finish(core, list, request, status);
+        enum mortar_status status = leader_known ? MORTAR_E_TIMEOUT : MORTAR_E_NO_LEADER;
+        if (request->state != REQUEST_QUEUED) status = MORTAR_UNKNOWN;
+        request_finish(core, request, status);
     }
+}
+
+#define REQUEST_LISTS 5u
+
+static void all_lists(struct mortar_core *core, struct request_list *out_lists[REQUEST_LISTS])
+{
+    out_lists[0] = &core->queued;
+    out_lists[1] = &core->forwarded;
+    out_lists[2] = &core->proposed;
+    out_lists[3] = &core->limbo;
+    out_lists[4] = &core->changes;
 }
 
 void requests_expire(struct mortar_core *core)
 {
-    const bool leader_known = !mortar_member_id_is_none(&core->last_leader);
-    expire_list(core, &core->queued, leader_known ? MORTAR_E_TIMEOUT : MORTAR_E_NO_LEADER);
-    expire_list(core, &core->forwarded, MORTAR_UNKNOWN);
-    expire_list(core, &core->proposed, MORTAR_UNKNOWN);
-    expire_list(core, &core->limbo, MORTAR_UNKNOWN);
+    struct request_list *lists[REQUEST_LISTS];
+    all_lists(core, lists);
+    for (uint32_t i = 0; i < REQUEST_LISTS; i++)
+        expire_list(core, lists[i]);
 }
 
 void requests_end_all(struct mortar_core *core, enum mortar_status status)
 {
-    struct request_list *lists[4] = {&core->queued, &core->forwarded, &core->proposed,
-                                     &core->limbo};
-    for (uint32_t i = 0; i < 4; i++) {
+    struct request_list *lists[REQUEST_LISTS];
+    all_lists(core, lists);
+    for (uint32_t i = 0; i < REQUEST_LISTS; i++) {
         while (lists[i]->head != NULL)
-            request_finish(core, lists[i], lists[i]->head, status);
+            request_finish(core, lists[i]->head, status);
     }
 }
 
-static bool cancel_in(struct mortar_core *core, struct request_list *list, uint64_t id,
-                      enum mortar_status status)
+static bool cancel_in(struct mortar_core *core, struct request_list *list, uint64_t id)
 {
     for (struct request *request = list->head; request != NULL; request = request->next) {
         if (request->remote || request->id != id) continue;
         if (request->entry_kind == MORTAR_ENTRY_MARKER) continue;
-        request_finish(core, list, request, status);
+        const bool sent = request->state != REQUEST_QUEUED;
+        request_finish(core, request, sent ? MORTAR_UNKNOWN : MORTAR_E_CANCELLED);
         return true;
     }
     return false;
@@ -585,11 +683,10 @@ static bool cancel_in(struct mortar_core *core, struct request_list *list, uint6
 
 void mortar_core_cancel(struct mortar_core *core, uint64_t id)
 {
-    if (cancel_in(core, &core->queued, id, MORTAR_E_CANCELLED)) return;
-    if (cancel_in(core, &core->forwarded, id, MORTAR_UNKNOWN)) return;
-    if (cancel_in(core, &core->proposed, id, MORTAR_UNKNOWN)) return;
-    if (cancel_in(core, &core->limbo, id, MORTAR_UNKNOWN)) return;
-    for (struct query *query = core->queries; query != NULL; query = query->next) {
-        if (query->id == id) query->cancelled = true;
+    struct request_list *lists[REQUEST_LISTS];
+    all_lists(core, lists);
+    for (uint32_t i = 0; i < REQUEST_LISTS; i++) {
+        if (cancel_in(core, lists[i], id)) return;
     }
+    reads_cancel(core, id);
 }
