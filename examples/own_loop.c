@@ -425,6 +425,7 @@ static bool story(struct world *world)
     struct mortar_birth_id birth;
     uint8_t key[16];
     if (getrandom(&birth, sizeof birth, 0) < 0 || getrandom(key, sizeof key, 0) < 0) return false;
+    turn(world); /* The first tick: the founding entry carries the time. */
     if (mortar_core_found(world->members[0].core, &birth, key) != MORTAR_OK) return false;
     for (uint32_t i = 0; i < MEMBERS; i++)
         for (uint32_t other = 0; other < i; other++)

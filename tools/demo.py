@@ -26,8 +26,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TEXTS = pathlib.Path("/usr/share/common-licenses")
 SECONDS_MAX = 115
 REST_BYTES_PER_SECOND = 12_000_000  # Slow enough that the fourth process joins in mid-stream.
-POLL_SECONDS = 0.1
-PLAIN_SECONDS = 1.0
+POLL_SECONDS = 0.05
+PLAIN_SECONDS = 0.25
 TERMINAL = sys.stdout.isatty()
 
 
@@ -258,7 +258,7 @@ class Demo:
             if fed:
                 break
             self.left()
-            if time.monotonic() - shown > PLAIN_SECONDS:
+            if time.monotonic() - shown > 1:
                 shown = time.monotonic()
                 say(f"  feeding: {leader.status()['applied']} entries applied by the leader")
             time.sleep(POLL_SECONDS)
@@ -321,12 +321,12 @@ class Demo:
                 if fed:
                     raise Failure("the text was fed before the fourth process could join")
                 say(f"a fourth process joins with nothing, {now['committed']} entries behind")
-                member = self.start("four", "join", [self.members[1].address, leader.address])
+                member = self.start("four", "join", [one.address for one in self.members])
                 joined = Catchup(member, "empty", 0)
                 goal_joined = now["committed"]
             elif joined:
                 joined.look(joined.member.status(), goal_joined)
-            time.sleep(POLL_SECONDS / 2)
+            time.sleep(POLL_SECONDS)
         self.check_fed(fed, count - half)
         return joined
 
@@ -386,7 +386,7 @@ def main():
     demo = Demo(parser.parse_args())
     try:
         report = demo.run()
-        print(json.dumps(report), flush=True)
+        print(json.dumps(report, separators=(",", ":")), flush=True)
         return 0
     except Failure as failure:
         say(f"demo: FAILED: {failure}")
