@@ -381,7 +381,9 @@ void replay_on_entries(struct replay_session *session, const struct mortar_sync_
     struct replay_ask *answered = NULL;
     struct replay_chunk *chunk = chunk_asked(session, place, entries.id, &answered);
     if (chunk == NULL) chunk = chunk_missing(session, &entries);
-    if (chunk == NULL) { /* Late, or twice: the chunk came from elsewhere. */
+    const bool fits = chunk == NULL || answered != NULL || chunk == replay_chunk_at(session, 0) ||
+                      session->bytes_held + chunk->bytes <= session->options.window_bytes;
+    if (chunk == NULL || !fits) { /* Late, or twice, or no room for what nobody counts on. */
         session->bytes_discarded += entries.run.bytes;
         return;
     }

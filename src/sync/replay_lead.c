@@ -408,6 +408,10 @@ static void take_plan(struct replay_session *session, const struct replay_plan *
         retry_later(session);
         return;
     }
+    if (plan->after.position.index != end.position.index) {
+        retry_later(session); /* The queue was trimmed after the request. */
+        return;
+    }
     if (!points_equal(&plan->after, &end)) {
         const struct mortar_anchor_point own = replay_log_end(session);
         if (session->queue.count == 0 && points_equal(&own, &end)) {

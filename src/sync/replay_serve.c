@@ -222,16 +222,19 @@ static bool serve_begin(struct replay_serve *serve)
     return true;
 }
 
-/* Bytes queued or under way for `member`. */
-static uint64_t bytes_of_member(const struct replay_server *server,
-                                const struct mortar_member_id *member)
+/* True if `member` may have `bytes` more queued or under way. */
+static bool member_has_room(const struct replay_server *server,
+                            const struct mortar_member_id *member, uint64_t bytes)
 {
-    uint64_t bytes = 0;
+    uint64_t held = 0;
+    uint32_t count = 0;
     for (uint32_t i = 0; i < server->count; i++) {
         const struct replay_serve *const serve = server->serves[i];
-        if (mortar_member_id_equal(&serve->to, member)) bytes += serve->run_bytes;
+        if (!mortar_member_id_equal(&serve->to, member)) continue;
+        held += serve->run_bytes;
+        count++;
     }
-    return bytes;
+    return count == 0 || (count < SERVES_PER_MEMBER && held + bytes <= SERVE_BYTES_PER_MEMBER);
 }
 
 void replay_server_on_fetch(struct replay_server *server, const struct mortar_member_id *from,
@@ -252,9 +255,7 @@ void replay_server_on_fetch(struct replay_server *server, const struct mortar_me
         refuse(server, from, session, fetch->id, REPLAY_TOO_LARGE);
         return;
     }
-    const uint64_t before = bytes_of_member(server, from);
-    const bool full =
-        server->count == SERVES_MAX || (before > 0 && before + bytes > SERVE_BYTES_PER_MEMBER);
+    const bool full = server->count == SERVES_MAX || !member_has_room(server, from, bytes);
     const struct mortar_allocator *const allocator = mortar_sync_allocator(server->sync);
     struct replay_serve *const serve =
         full ? NULL : allocator->reserve(allocator->context, sizeof *serve);

@@ -18,6 +18,7 @@
 #include "sync/replay_message.h"
 
 #define SERVES_MAX             256u                    /* Fetches, of all members together. */
+#define SERVES_PER_MEMBER      64u                     /* Of one member. */
 #define SERVE_BYTES_PER_MEMBER (32ull * 1024u * 1024u) /* Queued or under way; one always may. */
 #define SERVE_BYTES_ACTIVE     (64ull * 1024u * 1024u) /* Under way, of all members together. */
 #define SERVE_RUNS_MAX         16u                     /* Gathered before they are copied. */

@@ -182,6 +182,39 @@ static void a_leader_that_prunes_meanwhile_does_not_break_the_plan(void **state)
     fake_close(world);
 }
 
+/* An answer to a request from before the plan was shortened is no conflict. Method: plans take long,
+ * and the target moves back while the second one is under way. */
+static bool delay_second_plan(struct fake_world *world, struct fake_message *message)
+{
+    if (fake_type(message) != REPLAY_PLAN) return true;
+    world->tampered++;
+    if (world->tampered == 2) message->deliver_ms += 300;
+    return true;
+}
+
+static void an_answer_from_before_the_plan_was_cut_is_asked_again(void **state)
+{
+    (void)state;
+    struct fake_setup setup = {FAKE_SETUP};
+    setup.options.window_bytes = 8192;
+    struct fake_world *const world = open_small(&setup);
+    for (uint32_t m = 1; m < 4; m++)
+        world->members[m].latency_ms = 10;
+    world->tail_open = true;
+    world->tail_base = world->points[1000];
+    world->tamper = delay_second_plan;
+    fake_begin(world);
+    assert_false(fake_run(world, 60));
+    world->tail_base = world->points[1900]; /* The plan is extended from 1000 ... */
+    assert_false(fake_run(world, 30));
+    assert_int_equal(world->tampered, 2);
+    world->tail_base = world->points[901]; /* ... and cut to before that. */
+    assert_false(fake_run(world, 20));
+    world->tail_base = world->points[1950];
+    fake_expect_ready(world, 1950);
+    fake_close(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +225,7 @@ int main(void)
         cmocka_unit_test(more_below_the_base_than_the_window_fails_as_unverified),
         cmocka_unit_test(what_nobody_holds_any_more_ends_as_stalled),
         cmocka_unit_test(a_leader_that_prunes_meanwhile_does_not_break_the_plan),
+        cmocka_unit_test(an_answer_from_before_the_plan_was_cut_is_asked_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

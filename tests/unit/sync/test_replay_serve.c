@@ -1,0 +1,216 @@
+/* A provider as a source: what it serves, what it refuses, and how fast. Method: requests are put
+ * into the network by hand; a tamper collects the answers. */
+#include "unit/sync/fake_runtime.h"
+
+static struct {
+    uint32_t count;
+    uint64_t bytes;
+    uint64_t last_ms;
+    uint64_t entries;
+    uint32_t refused[5]; /* By reason. */
+} seen;
+
+static bool collect(struct fake_world *world, struct fake_message *message)
+{
+    const struct mortar_bytes bytes = {mortar_buffer_data(message->buffer), message->bytes};
+    seen.count++;
+    seen.last_ms = world->now_ms;
+    if (fake_type(message) == REPLAY_REFUSED) {
+        struct replay_refused refused;
+        assert_int_equal(replay_refused_decode(bytes, &refused), MORTAR_OK);
+        assert_int_equal(message->lane, MORTAR_LANE_CONTROL);
+        seen.refused[refused.reason]++;
+        return false;
+    }
+    if (fake_type(message) != REPLAY_ENTRIES) return false;
+    struct replay_entries entries;
+    assert_int_equal(replay_entries_decode(bytes, &entries), MORTAR_OK);
+    struct mortar_anchor_point end;
+    uint32_t count;
+    assert_int_equal(
+        mortar_log_run_verify(entries.run, &world->points[entries.first - 1], &count, &end),
+        MORTAR_OK);
+    assert_int_equal(count, entries.count);
+    assert_memory_equal(&end, &world->points[entries.last], sizeof end);
+    seen.entries += count;
+    seen.bytes += entries.run.bytes;
+    return false;
+}
+
+static struct fake_world *open_provider(const struct fake_setup *setup)
+{
+    struct fake_world *const world = fake_open(setup);
+    memset(&seen, 0, sizeof seen);
+    world->tamper = collect;
+    return world;
+}
+
+/* Member 0 sends `bytes` to member 1, whose answers are collected. */
+static void request(struct fake_world *world, struct mortar_bytes bytes)
+{
+    const struct fake_message message = {
+        .to = 1,
+        .session = 9,
+        .buffer = mortar_buffer_new(&world->allocator, bytes.bytes + 1),
+        .bytes = bytes.bytes,
+        .deliver_ms = world->now_ms,
+    };
+    assert_non_null(message.buffer);
+    if (bytes.bytes > 0) memcpy(mortar_buffer_data(message.buffer), bytes.data, bytes.bytes);
+    fake_inject(world, message);
+}
+
+static void request_entries(struct fake_world *world, uint64_t first, uint64_t last, uint32_t bytes)
+{
+    uint8_t data[REPLAY_FETCH_BYTES];
+    struct writer out = writer_over(data, sizeof data);
+    replay_fetch_encode(&(struct replay_fetch){1, first, last, bytes}, &out);
+    request(world, (struct mortar_bytes){data, out.bytes});
+}
+
+static uint32_t exact(const struct fake_world *world, uint64_t first, uint64_t last)
+{
+    return (uint32_t)(world->offsets[last + 1] - world->offsets[first]);
+}
+
+/* Only what is committed and held, and never more than was asked for. */
+static void it_serves_committed_entries_and_refuses_the_rest_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *why;
+        uint64_t first;
+        uint64_t last;
+        int64_t extra;               /* Over the exact size. */
+        enum replay_refusal refusal; /* 0: served. */
+    } cases[] = {
+        {"held and committed", 101, 1500, 0, 0},
+        {"one entry", 700, 700, 0, 0},
+        {"the plan said more: still exact", 200, 300, 500, 0},
+        {"pruned", 100, 300, 0, REPLAY_NOT_HELD},
+        {"not committed yet", 1400, 1501, 0, REPLAY_TOO_FAR},
+        {"takes more than was asked for", 200, 300, -1, REPLAY_TOO_LARGE},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        print_message("  %s\n", cases[i].why);
+        struct fake_setup setup = {FAKE_SETUP};
+        struct fake_world *const world = open_provider(&setup);
+        fake_prune(world, 1, 100);
+        world->members[1].commit = 1500;
+        const uint32_t size = exact(world, cases[i].first, cases[i].last);
+        request_entries(world, cases[i].first, cases[i].last,
+                        (uint32_t)((int64_t)size + cases[i].extra));
+        (void)fake_run(world, 50);
+        assert_int_equal(seen.count, 1);
+        if (cases[i].refusal == 0) {
+            assert_int_equal(seen.entries, cases[i].last - cases[i].first + 1);
+        } else {
+            assert_int_equal(seen.refused[cases[i].refusal], 1);
+        }
+        fake_close(world);
+    }
+}
+
+/* A range that lies in many blocks of the log is gathered into one message. */
+static void a_range_over_many_blocks_is_one_answer(void **state)
+{
+    (void)state;
+    struct fake_setup setup = {FAKE_SETUP};
+    setup.members = 2;
+    setup.entries = 6000;
+    setup.payload_min = 2000;
+    setup.payload_max = 3000;
+    struct fake_world *const world = open_provider(&setup);
+    request_entries(world, 1, 6000, exact(world, 1, 6000)); /* 15 MB in blocks of 256 KiB. */
+    (void)fake_run(world, 100);
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.entries, 6000);
+    fake_close(world);
+}
+
+/* W-30, W-36d: what one member may have under way is bounded; the rest is refused as BUSY. */
+static void w30_w36d_one_member_cannot_flood_a_source(void **state)
+{
+    (void)state;
+    struct fake_setup setup = {FAKE_SETUP};
+    struct fake_world *const world = open_provider(&setup);
+    for (uint32_t i = 0; i < 500; i++)
+        request_entries(world, 1, 50, exact(world, 1, 50));
+    (void)fake_run(world, 100);
+    assert_int_equal(seen.count, 500);
+    assert_true(seen.refused[REPLAY_BUSY] >= 300);
+    assert_int_equal(seen.entries, 50 * (500 - seen.refused[REPLAY_BUSY]));
+    fake_close(world);
+}
+
+/* The cap on what is served holds over any longer time, whatever the size of the requests. */
+static void the_rate_cap_holds(void **state)
+{
+    (void)state;
+    struct fake_setup setup = {FAKE_SETUP};
+    setup.options.serve_bytes_per_second = 100000;
+    struct fake_world *const world = open_provider(&setup);
+    for (uint32_t i = 0; i < 20; i++)
+        request_entries(world, 1, 50, exact(world, 1, 50));
+    const uint64_t begun_ms = world->now_ms;
+    for (uint32_t i = 0; seen.count < 20 && i < 100; i++)
+        (void)fake_run(world, 50);
+    assert_int_equal(seen.entries, 1000);
+    /* 148 000 bytes, of which one request and the burst go at once. */
+    assert_true(seen.last_ms - begun_ms >= 1350);
+    assert_true(seen.last_ms - begun_ms <= 1550);
+    fake_close(world);
+}
+
+/* A provider that is destroyed with reads and copies under way leaks nothing. */
+static void destroying_it_in_the_middle_leaks_nothing(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 30; seed++) {
+        struct fake_setup setup = {FAKE_SETUP};
+        setup.seed = seed;
+        setup.entries = 6000;
+        setup.payload_max = 400;
+        struct fake_world *const world = open_provider(&setup);
+        for (uint32_t i = 0; i < 30; i++)
+            request_entries(world, 1, 5000, exact(world, 1, 5000));
+        for (uint64_t i = 0; i < 40 + seed; i++) {
+            if (!fake_do_due(world)) (void)fake_poll_due(world);
+        }
+        fake_close(world);
+    }
+}
+
+/* Short of memory it refuses, or serves later, and serves on. */
+static void failing_reservations_lose_no_request_for_ever(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n < 12; n++) {
+        struct fake_setup setup = {FAKE_SETUP};
+        struct fake_world *const world = open_provider(&setup);
+        request_entries(world, 1, 1999, exact(world, 1, 1999));
+        world->counting.fail_at = world->counting.calls + n;
+        (void)fake_run(world, 200);
+        const bool answered = seen.entries == 1999 || seen.refused[REPLAY_BUSY] == 1;
+        assert_true(answered || world->counting.failures == 1); /* Lost in the network's memory. */
+        world->counting.fail_at = 0;
+        memset(&seen, 0, sizeof seen);
+        request_entries(world, 1, 1999, exact(world, 1, 1999));
+        (void)fake_run(world, 200);
+        assert_int_equal(seen.entries, 1999);
+        fake_close(world);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_serves_committed_entries_and_refuses_the_rest_by_name),
+        cmocka_unit_test(a_range_over_many_blocks_is_one_answer),
+        cmocka_unit_test(w30_w36d_one_member_cannot_flood_a_source),
+        cmocka_unit_test(the_rate_cap_holds),
+        cmocka_unit_test(destroying_it_in_the_middle_leaks_nothing),
+        cmocka_unit_test(failing_reservations_lose_no_request_for_ever),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
