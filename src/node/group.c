@@ -102,6 +102,8 @@ static enum mortar_status open_core(struct opening *opening)
                          options->machine, options->machine_state, method, &group->core);
     if (status != MORTAR_OK) return status;
     opening->core_is_open = true; /* It has the storage now. */
+    mortar_core_tick(group->core, clock_monotonic_ms(),
+                     clock_wall_ms()); /* It knows no time yet. */
     if (!opening->found) {
         mortar_core_join(group->core);
         return MORTAR_OK;
