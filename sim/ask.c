@@ -1,6 +1,9 @@
 /* sim/ask.c - what can be asked about a world, and what can be done to it. */
 #include "sim/world.h"
 
+/* A disk that is well again completes within this time. */
+#define HEALED_DISK_US 200u
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -215,8 +218,7 @@ void sim_heal(struct sim *sim)
         replica->tick_held = false;
         replica->machine.pause_permille = 0;
         if (!replica_is_live(replica)) continue;
-        virtual_log_set_delay(replica->log, replica->options.log.delay_us_min,
-                              replica->options.log.delay_us_max);
+        virtual_log_set_delay(replica->log, 0, HEALED_DISK_US);
     }
 }
 

@@ -1,7 +1,10 @@
 /* sim/main.c - mortar-sim: runs seeds, several at a time, and sums them up.
  *
  *   mortar-sim --seed N [--story] [--frames]
- *   mortar-sim --seeds A..B [--jobs J] [--minutes M]
+ *   mortar-sim --seeds A..B [--jobs J] [--minutes M] [--verbose]
+ *   mortar-sim --list FILE      the seeds that lines of FILE begin with
+ *
+ * --test takes ten times as many seeds when MORTAR_TEST_LONG is set.
  *
  * Each job is a process of its own, so that a seed that panics ends only its job, which is started
  * again behind it. The exit status is 0 only if all held. The last line on stdout is one JSON
@@ -27,6 +30,8 @@ struct command_line {
     bool story;
     bool frames;
     bool verbose;
+    bool test;
+    const char *list; /* NULL: none. */
 };
 
 struct totals {
@@ -252,6 +257,27 @@ static int run_many(const struct command_line *line)
     return totals.failed == 0 && totals.seeds > 0 ? 0 : 1;
 }
 
+/* ---- The seeds of a file ---- */
+
+static int run_list(const struct command_line *line)
+{
+    FILE *file = fopen(line->list, "r");
+    if (file == NULL) {
+        fprintf(stderr, "cannot read %s\n", line->list);
+        return 2;
+    }
+    char text[512];
+    int worst = 0;
+    while (fgets(text, sizeof text, file) != NULL) {
+        char *end;
+        struct command_line one = *line;
+        one.first = one.last = strtoull(text, &end, 0);
+        if (end != text && run_many(&one) != 0) worst = 1;
+    }
+    fclose(file);
+    return worst;
+}
+
 /* ---- Command line ---- */
 
 static bool number(const char *text, uint64_t *out_number, const char **out_end)
@@ -274,6 +300,10 @@ static bool parse_value(const char *name, const char *text, struct command_line 
     uint64_t value;
     const char *end;
     if (text == NULL) return false;
+    if (strcmp(name, "--list") == 0) {
+        line->list = text;
+        return true;
+    }
     if (strcmp(name, "--seeds") == 0) return parse_seeds(text, line);
     if (!number(text, &value, &end) || *end != 0) return false;
     if (strcmp(name, "--seed") == 0) {
@@ -297,13 +327,18 @@ static bool parse(int count, char **words, struct command_line *line)
             line->story = line->frames = true;
         } else if (strcmp(words[i], "--verbose") == 0) {
             line->verbose = true;
+        } else if (strcmp(words[i], "--test") == 0) {
+            line->test = true;
         } else if (parse_value(words[i], i + 1 < count ? words[i + 1] : NULL, line)) {
             i++;
         } else {
             return false;
         }
     }
-    return line->first <= line->last;
+    if (line->test && getenv("MORTAR_TEST_LONG") != NULL) {
+        line->last = line->first + (line->last - line->first + 1) * 10 - 1;
+    }
+    return line->list != NULL || line->first <= line->last;
 }
 
 int main(int count, char **words)
@@ -311,8 +346,10 @@ int main(int count, char **words)
     struct command_line line = {.first = 1, .last = 0, .jobs = 1};
     if (!parse(count, words, &line)) {
         fprintf(stderr, "mortar-sim --seed N [--story] [--frames]\n"
-                        "mortar-sim --seeds A..B [--jobs J] [--minutes M] [--verbose]\n");
+                        "mortar-sim --seeds A..B [--jobs J] [--minutes M] [--verbose] [--test]\n"
+                        "mortar-sim --list FILE\n");
         return 2;
     }
+    if (line.list != NULL) return run_list(&line);
     return line.first == line.last ? run_one(&line) : run_many(&line);
 }

@@ -1,0 +1,153 @@
+/* sim/test_judges.c - each judge is silent on a good run, and speaks up when one thing in it is
+ * changed (sim/check/judges.h). */
+#include "sim/check/judges.h"
+#include "unit/test.h"
+
+#include <string.h>
+
+static const struct mortar_log_sum sum_1 = {1, 1};
+static const struct mortar_log_sum sum_2 = {2, 2};
+
+/* What may be wrong with the run below. */
+enum wrong {
+    NOTHING,
+    SECOND_LEADER,
+    OTHER_LOG,
+    OTHER_COMMIT,
+    COMMIT_MOVES_BACK,
+    COMMITTED_IS_CUT,
+    UNCOMMITTED_IS_APPLIED,
+    STATE_DIFFERS,
+    APPLIED_TWICE,
+    FALSE_POSITION,
+    FALSE_REPLY,
+    FALSE_FAILURE,
+    ANSWERED_TWICE,
+    STALE_READ,
+    HELD_IS_ASKED_FOR,
+    VERIFIED_IS_CUT,
+    WINDOW_IS_EXCEEDED,
+    WRONGS
+};
+
+static const char *const expected_judge[WRONGS] = {
+    [SECOND_LEADER] = "leaders",    [OTHER_LOG] = "logs",
+    [OTHER_COMMIT] = "commits",     [COMMIT_MOVES_BACK] = "commits",
+    [COMMITTED_IS_CUT] = "commits", [UNCOMMITTED_IS_APPLIED] = "applied",
+    [STATE_DIFFERS] = "applied",    [APPLIED_TWICE] = "applied",
+    [FALSE_POSITION] = "history",   [FALSE_REPLY] = "history",
+    [FALSE_FAILURE] = "history",    [ANSWERED_TWICE] = "history",
+    [STALE_READ] = "history",       [HELD_IS_ASKED_FOR] = "sync",
+    [VERIFIED_IS_CUT] = "sync",     [WINDOW_IS_EXCEEDED] = "sync",
+};
+
+static void run_log(struct judges *judges, enum wrong wrong)
+{
+    judge_leader(judges, 0, 3);
+    judge_leader(judges, wrong == SECOND_LEADER ? 1 : 0, 3);
+    judge_entry(judges, 0, 1, 3, sum_1);
+    judge_entry(judges, 1, 1, 3, wrong == OTHER_LOG ? sum_2 : sum_1);
+    judge_entry(judges, 1, 2, 3, sum_2);
+    judge_commit(judges, 0, 1, 3, sum_1, 3);
+    judge_commit(judges, 1, 1, 3, wrong == OTHER_COMMIT ? sum_2 : sum_1, 3);
+    judge_commit(judges, 0, wrong == COMMIT_MOVES_BACK ? 1 : 2, 3,
+                 wrong == COMMIT_MOVES_BACK ? sum_1 : sum_2, 3);
+    judge_truncate(judges, 1, wrong == COMMITTED_IS_CUT ? 1 : 3);
+}
+
+static void run_machine(struct judges *judges, enum wrong wrong)
+{
+    struct applied_command command = {
+        .index = 1, .term = 3, .command = 7, .content = 70, .reply = 700, .state = {5, 5}};
+    judge_invoke(judges, 1, OP_EXECUTE, 0, 7, 1);
+    judge_invoke(judges, 2, OP_EXECUTE, 0, 8, 1);
+    if (wrong == UNCOMMITTED_IS_APPLIED) command.term = 2;
+    judge_applied(judges, 0, &command);
+    if (wrong == STATE_DIFFERS) command.state[1]++;
+    judge_applied(judges, 1, &command);
+    if (wrong == APPLIED_TWICE) {
+        command.index = 2;
+        judge_applied(judges, 0, &command);
+    }
+    if (wrong == FALSE_FAILURE) {
+        command.index = 2;
+        command.command = 8;
+        judge_applied(judges, 0, &command);
+    }
+}
+
+static void run_clients(struct judges *judges, enum wrong wrong)
+{
+    const uint64_t reply = wrong == FALSE_REPLY ? 701 : 700;
+    const struct mortar_position at = {.index = wrong == FALSE_POSITION ? 2 : 1, .term = 3};
+    const struct mortar_position nowhere = {0};
+    const uint64_t nothing[2] = {0, 0};
+    const uint64_t something[2] = {5, 5};
+    judge_write_done(judges, 1, MORTAR_OK, at, at, &reply, 1);
+    judge_write_done(judges, 2, MORTAR_E_LOST, nowhere, nowhere, NULL, 0);
+    if (wrong == ANSWERED_TWICE) {
+        judge_write_done(judges, 2, MORTAR_E_LOST, nowhere, nowhere, NULL, 0);
+    }
+    judge_invoke(judges, 3, OP_READ_LINEARIZABLE, 1, 0, 0);
+    const bool stale = wrong == STALE_READ;
+    judge_read_done(judges, 3, MORTAR_OK, stale ? 0 : 1, stale ? nothing : something);
+    judge_history_end(judges);
+}
+
+static void run_session(struct judges *judges, enum wrong wrong)
+{
+    judge_session_open(judges, 2, 9);
+    judge_requested(judges, 2, wrong == HELD_IS_ASKED_FOR ? 4 : 5, 6, 4);
+    judge_session_entry(judges, 2, 5);
+    judge_truncate(judges, 2, wrong == VERIFIED_IS_CUT ? 5 : 6);
+    judge_held(judges, 2, wrong == WINDOW_IS_EXCEEDED ? 101 : 100, 100);
+    judge_session_end(judges, 2, 9);
+}
+
+static void each_judge_finds_the_one_thing_that_is_wrong(void **state)
+{
+    (void)state;
+    for (enum wrong wrong = NOTHING; wrong < WRONGS; wrong++) {
+        struct verdict verdict = {0};
+        struct judges judges;
+        judges_init(&judges, &verdict);
+        run_log(&judges, wrong);
+        run_machine(&judges, wrong);
+        run_clients(&judges, wrong);
+        run_session(&judges, wrong);
+        print_message("  %d: %s\n", (int)wrong, verdict.failed ? verdict.text : "held");
+        assert_int_equal(verdict.failed, wrong != NOTHING);
+        if (verdict.failed) assert_string_equal(verdict.judge, expected_judge[wrong]);
+        assert_int_equal(judge_sessions_open(&judges), 0);
+        assert_int_equal(judge_ops_open(&judges), 0);
+        judges_deinit(&judges);
+    }
+}
+
+/* Thesis 3.6.3: what a leader of term T must hold is what leaders of earlier terms committed. */
+static void a_leader_must_hold_what_earlier_terms_committed(void **state)
+{
+    (void)state;
+    struct verdict verdict = {0};
+    struct judges judges;
+    judges_init(&judges, &verdict);
+    judge_commit(&judges, 0, 1, 3, sum_1, 3);
+    judge_commit(&judges, 0, 2, 5, sum_2, 5);
+    uint64_t index = 0;
+    struct mortar_log_sum sum = {0};
+    assert_false(judge_leader_must_hold(&judges, 3, &index, &sum));
+    assert_true(judge_leader_must_hold(&judges, 5, &index, &sum));
+    assert_int_equal(index, 1);
+    assert_true(judge_leader_must_hold(&judges, 6, &index, &sum));
+    assert_int_equal(index, 2);
+    judges_deinit(&judges);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_judge_finds_the_one_thing_that_is_wrong),
+        cmocka_unit_test(a_leader_must_hold_what_earlier_terms_committed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
