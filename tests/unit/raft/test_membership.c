@@ -35,6 +35,13 @@ static void a_leader_on_its_way_out_takes_no_proposals(void **state)
     solo_matched(node, 2, 4);
     assert_int_equal(raft_config_index(node->raft), 5); /* The plain one follows by itself. */
     assert_int_equal(cluster_propose(node, 1), MORTAR_E_BUSY);
+    cluster_store(node);
+    solo_matched(node, 1, 5);
+    assert_int_equal(node->commit, 4); /* It does not count itself any more (4.2.2). */
+    solo_matched(node, 2, 5);
+    assert_int_equal(node->commit, 5);
+    assert_true(node->removed);
+    assert_int_equal(raft_role(node->raft), MORTAR_FOLLOWER);
     solo_close(node);
 }
 
