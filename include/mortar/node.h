@@ -163,7 +163,8 @@ mortar_group_join(struct mortar_node *node, const struct mortar_group_options *o
 /* Leaves the configuration (a membership change), then completes. Close comes after it. */
 MORTAR_API MORTAR_NODISCARD enum mortar_status mortar_group_leave(struct mortar_group *group,
                                                                   uint32_t timeout_ms);
-/* Stops this replica; completes everything as CLOSED; releases the handle. */
+/* Stops this replica; completes everything as CLOSED. Other threads that still try the handle get
+ * CLOSED until the node is closed, which releases it. */
 MORTAR_API enum mortar_status mortar_group_close(struct mortar_group *group);
 
 MORTAR_API struct mortar_group_id mortar_group_id(const struct mortar_group *group);

@@ -237,6 +237,10 @@ static enum mortar_status prepare(struct mortar_group *group,
         status = mortar_sync_log_replay(allocator, NULL, &group->own_method);
     }
     if (status == MORTAR_OK) {
+        group->status = memory_reserve_zero(allocator, sizeof *group->status);
+        if (group->status == NULL) status = MORTAR_E_NO_MEMORY;
+    }
+    if (status == MORTAR_OK) {
         status = call_table_init(&group->table, allocator, 2 * options->core.requests_max);
     }
     if (status == MORTAR_OK && options->storage == NULL) {
@@ -263,15 +267,18 @@ static enum mortar_status set_core_options(struct mortar_group *group,
     return random_fill(&core->seed, sizeof core->seed);
 }
 
-static void group_free(struct mortar_group *group)
+/* Gives back all but the handle. */
+static void group_empty(struct mortar_group *group)
 {
-    struct mortar_node *const node = group->node;
+    const struct mortar_allocator *const allocator = &group->node->allocator;
     if (group->table.slots) call_table_deinit(&group->table);
     mortar_sync_log_replay_free(group->own_method);
-    memory_release(&node->allocator, group, sizeof *group);
+    memory_release(allocator, group->status, sizeof *group->status);
+    group->own_method = NULL;
+    group->status = NULL;
 }
 
-/* One group at a time; `group` NULL gives the place free again. */
+/* One group at a time. */
 static bool take_place(struct mortar_node *node)
 {
     (void)pthread_mutex_lock(&node->mutex);
@@ -281,6 +288,7 @@ static bool take_place(struct mortar_node *node)
     return is_free;
 }
 
+/* NULL gives the place free again. */
 static void set_place(struct mortar_node *node, struct mortar_group *group)
 {
     (void)pthread_mutex_lock(&node->mutex);
@@ -311,7 +319,8 @@ static enum mortar_status open_in_place(struct mortar_node *node,
     if (status != MORTAR_OK) {
         const bool ours = options->storage == NULL && group->storage.ops != NULL;
         if (ours && !opening.core_is_open) group->storage.ops->close(group->storage.self);
-        group_free(group);
+        group_empty(group);
+        memory_release(&node->allocator, group, sizeof *group);
         return status;
     }
     *out_group = group;
@@ -369,8 +378,13 @@ enum mortar_status group_close(struct mortar_group *group)
     wait_for_users(group);
     stop_and_wait(group);
     loop_call(node->control, control_finish, group);
-    group_free(group);
-    set_place(node, NULL);
+    group_empty(group);
+    (void)pthread_mutex_lock(&node->mutex);
+    group->next_closed = node->closed; /* Other threads may still try the handle. */
+    node->closed = group;
+    node->has_group = false;
+    node->opened = NULL;
+    (void)pthread_mutex_unlock(&node->mutex);
     return MORTAR_OK;
 }
 

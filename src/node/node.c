@@ -253,6 +253,15 @@ static enum mortar_status open_threads(struct mortar_node *node)
     return opening.status;
 }
 
+static void free_handles(struct mortar_node *node)
+{
+    while (node->closed) {
+        struct mortar_group *const group = node->closed;
+        node->closed = group->next_closed;
+        memory_release(&node->allocator, group, sizeof *group);
+    }
+}
+
 /* Ends whatever is open, in the order that makes it safe. */
 static void node_free(struct mortar_node *node)
 {
@@ -269,6 +278,7 @@ static void node_free(struct mortar_node *node)
         (void)completions_dispatch(&node->completions, UINT32_MAX); /* Each call completes. */
         completions_deinit(&node->completions);
     }
+    free_handles(node);
     tls_close(node->tls);
     identity_close(node->identity);
     crypto_close(node->crypto);

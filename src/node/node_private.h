@@ -55,10 +55,11 @@ struct mortar_node {
     struct call_gate gate;
     atomic_int failed; /* A status; not MORTAR_OK once a storage failed. */
 
-    pthread_mutex_t mutex;  /* Guards the next two, and the wake-up of closers. */
+    pthread_mutex_t mutex;  /* Guards the next three, and the wake-up of closers. */
     pthread_cond_t changed; /* A group's users left, or it stopped. */
     bool has_group;
     struct mortar_group *opened; /* For mortar_node_close(); NULL when closed by the user. */
+    struct mortar_group *closed; /* Handles of before: they answer CLOSED as long as we live. */
 
     struct mortar_group *group;        /* Control thread: who gets links and batches. */
     struct mortar_node_metrics before; /* Control thread: of groups that were closed. */
@@ -75,7 +76,8 @@ struct mortar_group {
     struct bond_names names;
     struct mortar_sync_method *own_method; /* NULL: the machine brought one. */
 
-    atomic_uint_fast32_t users; /* API calls inside. */
+    struct mortar_group *next_closed; /* In node->closed. */
+    atomic_uint_fast32_t users;       /* API calls inside. */
     atomic_bool is_closing;
     atomic_uint_fast32_t command_bytes_max;
 
@@ -100,7 +102,7 @@ struct mortar_group {
     bool has_held;      /* A WORK effect that found no memory waits in `held`. */
     struct mortar_effect held;
     uint64_t config_index_seen;
-    struct mortar_core_status status; /* Scratch: too large for a stack. */
+    struct mortar_core_status *status; /* Scratch: too large for a stack. */
 };
 
 /* node.c */

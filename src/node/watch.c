@@ -17,9 +17,9 @@ static bool sum_at(void *context, uint64_t index, uint64_t *out_term,
 /* How things are now; the status is taken anew. */
 static struct wait_view look(struct mortar_group *group)
 {
-    mortar_core_status(group->core, &group->status);
+    mortar_core_status(group->core, group->status);
     return (struct wait_view){
-        .status = &group->status,
+        .status = group->status,
         .bonds_version = mesh_bonds_version(group->mesh),
         .sum_at = sum_at,
         .context = group->core,
@@ -31,8 +31,8 @@ static void complete_wait(struct mortar_group *group, struct call *call, enum mo
     call->next = NULL;
     call->result.status = status;
     if (status == MORTAR_OK) {
-        call->result.first = group->status.committed;
-        call->result.last = group->status.committed;
+        call->result.first = group->status->committed;
+        call->result.last = group->status->committed;
     }
     host_complete(group, call);
 }
@@ -128,8 +128,8 @@ void watch_close_all(struct mortar_group *group)
 void watch_configuration(struct mortar_group *group)
 {
     group->status_is_old = false;
-    mortar_core_status(group->core, &group->status);
-    const struct mortar_core_status *const status = &group->status;
+    mortar_core_status(group->core, group->status);
+    const struct mortar_core_status *const status = group->status;
     if (status->config_index == group->config_index_seen) return;
     group->config_index_seen = status->config_index;
     struct bond_member members[MORTAR_MEMBERS_MAX];
@@ -207,8 +207,8 @@ static void answer_metrics(void *context)
     struct mortar_node_metrics sum = node->before;
     if (node->group) {
         mesh_metrics(node->group->mesh, &sum);
-        mortar_core_status(node->group->core, &node->group->status);
-        sum.core = node->group->status.counters;
+        mortar_core_status(node->group->core, node->group->status);
+        sum.core = node->group->status->counters;
     }
     const struct listener_counters door = listener_counters_now(node->listener);
     sum.refused_half_open += door.refused_half_open;
