@@ -16,7 +16,8 @@
  *      with mortar_core_next() until there is none;
  *   5. a storage that completes later: mortar_core_reap() when it says so.
  *
- * Memory:  from the allocator given; frames and replies are shared by count.
+ * Memory:  from the allocator given, which works use on their threads too; frames and replies are
+ *          shared by count.
  * Threads: one at a time, except mortar_core_work_run() and mortar_core_frame_check() (any).
  * Errors:  by name at each call. A failed storage makes every later request end with
  *          MORTAR_E_FAILED.
@@ -112,6 +113,7 @@ MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_core_frame_check(struct mortar_bytes frame, enum mortar_lane lane,
                         const struct mortar_group_id *group);
 /* A frame that mortar_core_frame_check() passed, as a buffer of its own; shares it if it needs.
+ * Checksums are not looked at again, so a frame that was not checked must not come here.
  *   MORTAR_E_PROTOCOL  its content breaks the protocol: the host ends the link. */
 MORTAR_API enum mortar_status mortar_core_frame(struct mortar_core *core,
                                                 const struct mortar_member_id *from,
@@ -171,7 +173,8 @@ MORTAR_API void mortar_core_join(struct mortar_core *core);
  * sent. */
 MORTAR_API void mortar_core_cancel(struct mortar_core *core, uint64_t id);
 
-/* Changes tunables while running (all of the options but self, group, network, seed).
+/* Changes tunables while running: all of the options but self, group, network, address, seed, and
+ * the hooks (trace, clock), which are ignored.
  *   MORTAR_E_INVALID. */
 MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_core_tune(struct mortar_core *core, const struct mortar_core_options *options);
@@ -268,8 +271,8 @@ struct mortar_lease_status {
 struct mortar_core_counters {
     uint64_t elections;
     uint64_t leader_changes;
-    uint64_t commands_committed;
-    uint64_t bytes_committed;
+    uint64_t commands_applied; /* By the machine here. */
+    uint64_t bytes_applied;    /* Of those commands. */
     uint64_t appends_sent;
     uint64_t sessions_started;
     uint64_t sessions_done;

@@ -222,7 +222,8 @@ MORTAR_API void mortar_sync_wake_at(struct mortar_sync *sync, uint64_t at_ms);
 /* Work elsewhere. `run` is called on the thread that `where` says, `done` afterwards on the
  * group's; when the companion was destroyed meanwhile, `done` is called with `destroyed` true and
  * must only free the argument.
- *   MORTAR_E_BUSY, MORTAR_E_NO_MEMORY: neither is called. */
+ *   MORTAR_E_BUSY, MORTAR_E_NO_MEMORY, MORTAR_E_FAILED, MORTAR_E_INVALID (a provider asks for the
+ *   machine alone): neither is called. */
 enum mortar_sync_where {
     MORTAR_ON_BULK = 0,             /* A bulk thread; no machine. */
     MORTAR_ON_MACHINE_SHARED = 1,   /* The apply thread, in its order: reads the machine. From
@@ -256,10 +257,10 @@ MORTAR_API bool mortar_sync_session_tail(const struct mortar_sync_session *sessi
 /* The first index that the session still needs from others' logs: rides on the lease (C9). */
 MORTAR_API void mortar_sync_session_needs(struct mortar_sync_session *session, uint64_t index);
 
-/* Writing the log. All three show at once in the questions above; durability follows by itself.
- * append: a run that continues the log and was verified against the group (C4); shares it. The
- *         replica's own term is raised first where an entry has a newer one (C3).
- *   MORTAR_E_INVALID    does not continue the log.
+/* Writing the log: from create's return to destroy, else MORTAR_E_INVALID. All three show at once in the questions above; durability follows by itself.
+ * append: a run that continues the log and was verified against the group (C4); shares it.
+ *   MORTAR_E_INVALID    does not continue the log, or has a newer term than this replica (C3).
+ *   MORTAR_E_CORRUPT    not a run, or a configuration in it cannot be read.
  *   MORTAR_E_UNVERIFIED a sum is not that of its content (checked unless `verified`).
  *   MORTAR_E_BUSY, MORTAR_E_NO_MEMORY, MORTAR_E_FAILED. */
 MORTAR_API MORTAR_NODISCARD enum mortar_status

@@ -383,8 +383,8 @@ void apply_on_work(struct mortar_core *core, struct mortar_work *work)
                            log_sum_at(core, outcome->applied, &applied->sum);
         ASSERT(known); /* Nothing above the applied index is ever pruned. */
         core->state.time_ms = outcome->time_ms;
-        core->counters.commands_committed += outcome->commands;
-        core->counters.bytes_committed += outcome->command_bytes;
+        core->counters.commands_applied += outcome->commands;
+        core->counters.bytes_applied += outcome->command_bytes;
         core->changed = true;
     }
     if (outcome->config_index != 0) adopt_config(&core->state, outcome);

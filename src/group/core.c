@@ -53,7 +53,7 @@ static bool options_copy(const struct mortar_core_options *from, struct mortar_c
     const size_t bytes = from->struct_bytes < sizeof *out ? from->struct_bytes : sizeof *out;
     memcpy(out, from, bytes);
     out->struct_bytes = (uint32_t)sizeof *out;
-    return options_are_sound(out);
+    return true;
 }
 
 /* Records of one append: what fits a control frame with its headers. */
@@ -120,7 +120,7 @@ static void free_core(struct mortar_core *core)
     ring_deinit(&core->pending);
     ring_deinit(&core->remote_reads);
     ring_deinit(&core->tail_configs);
-    core_release(core, core->raft_effects, sizeof *core->raft_effects);
+    core_release(core, core->raft_effects, DRIVE_DEPTH_MAX * sizeof *core->raft_effects);
     const struct mortar_allocator allocator = core->allocator;
     allocator.release(allocator.context, core, sizeof *core);
 }
@@ -134,6 +134,7 @@ enum mortar_status mortar_core_open(const struct mortar_allocator *allocator,
 {
     struct mortar_core_options checked;
     if (!options_copy(options, &checked) || method == NULL) return MORTAR_E_INVALID;
+    if (!options_are_sound(&checked)) return MORTAR_E_INVALID;
     if (machine_ops != NULL && (machine_ops->apply == NULL || machine_ops->name == NULL)) {
         return MORTAR_E_INVALID;
     }
@@ -148,7 +149,7 @@ enum mortar_status mortar_core_open(const struct mortar_allocator *allocator,
     core->machine = machine;
     core->method = method;
     prepare(core, storage);
-    core->raft_effects = core_reserve(core, sizeof *core->raft_effects);
+    core->raft_effects = core_reserve(core, DRIVE_DEPTH_MAX * sizeof *core->raft_effects);
     const bool reserved = core->raft_effects != NULL && core_reserve_effects(core, 0);
     enum mortar_status status = reserved ? open_raft(core) : MORTAR_E_NO_MEMORY;
     if (status == MORTAR_OK) status = provider_open(core);
@@ -375,7 +376,8 @@ void mortar_core_work_done(struct mortar_core *core, struct mortar_work *work)
 enum mortar_status mortar_core_tune(struct mortar_core *core,
                                     const struct mortar_core_options *options)
 {
-    struct mortar_core_options fixed = *options;
+    struct mortar_core_options fixed;
+    if (!options_copy(options, &fixed)) return MORTAR_E_INVALID;
     fixed.self = core->options.self;
     fixed.group = core->options.group;
     fixed.network = core->network;
@@ -384,12 +386,16 @@ enum mortar_status mortar_core_tune(struct mortar_core *core,
     fixed.trace = core->options.trace;
     fixed.clock_us = core->options.clock_us;
     fixed.clock_context = core->options.clock_context;
-    struct mortar_core_options checked;
-    if (!options_copy(&fixed, &checked)) return MORTAR_E_INVALID;
+    if (!options_are_sound(&fixed)) return MORTAR_E_INVALID;
     const struct mortar_core_options before = core->options;
-    core->options = checked;
+    core->options = fixed;
     const struct raft_options raft_options = raft_options_of(core);
     const enum mortar_status status = raft_tune(core->raft, &raft_options);
-    if (status != MORTAR_OK) core->options = before;
-    return status;
+    if (status != MORTAR_OK) {
+        core->options = before;
+        return status;
+    }
+    const uint32_t reads = core->remote_reads.count; /* What is there already stays. */
+    core->remote_reads.count_max = reads > fixed.requests_max ? reads : fixed.requests_max;
+    return MORTAR_OK;
 }

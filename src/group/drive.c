@@ -9,13 +9,19 @@
 
 static void send_job_free(struct mortar_core *core, struct send_job *job)
 {
+    struct send_job **place = &core->send_jobs;
+    while (*place != job) {
+        ASSERT(*place != NULL);
+        place = &(*place)->next;
+    }
+    *place = job->next;
     mortar_buffer_release(job->frame);
     core_release(core, job, sizeof *job);
 }
 
+/* The records stand in the frame already: the encoder is told only how many bytes they are. */
 static void send_job_finish(struct mortar_core *core, struct send_job *job)
 {
-    /* The records stand in the frame already: the encoder is told only how many bytes they are. */
     const size_t header = FRAME_HEADER_BYTES + APPEND_REQUEST_BYTES;
     job->append.entries = (struct mortar_bytes){NULL, job->bytes - header};
     struct writer out =
@@ -27,7 +33,19 @@ static void send_job_finish(struct mortar_core *core, struct send_job *job)
     job->frame = NULL;
     outbox_send_frame(core, &job->to, MESSAGE_APPEND_REQUEST, frame,
                       job->bytes - FRAME_HEADER_BYTES, true);
-    send_job_free(core, job);
+}
+
+/* Sends what is ready up to the first that is not. What was superseded is dropped. */
+static void send_jobs_finish(struct mortar_core *core)
+{
+    while (core->send_jobs != NULL && core->send_jobs->ready) {
+        struct send_job *job = core->send_jobs;
+        const bool current = core->failure == MORTAR_OK && !core->stopped &&
+                             raft_role(core->raft) == MORTAR_LEADER &&
+                             job->append.term == raft_term(core->raft);
+        if (current) send_job_finish(core, job);
+        send_job_free(core, job);
+    }
 }
 
 static void send_job_read(struct mortar_core *core, struct send_job *job);
@@ -36,21 +54,22 @@ static void on_send_read(struct mortar_core *core, void *argument, enum mortar_s
                          const struct mortar_log_run *run)
 {
     struct send_job *job = argument;
-    /* Cut or pruned since, or superseded: raft will find out from the reply that never comes. */
-    if (status != MORTAR_OK || job->append.term != raft_term(core->raft) ||
-        job->bytes + run->bytes > mortar_buffer_capacity(job->frame)) {
+    /* Cut or pruned since: raft will find out from the reply that never comes. */
+    if (status != MORTAR_OK || job->bytes + run->bytes > mortar_buffer_capacity(job->frame)) {
         send_job_free(core, job);
+        send_jobs_finish(core);
         return;
     }
     memcpy(mortar_buffer_data(job->frame) + job->bytes,
            mortar_buffer_data(run->buffer) + run->offset, run->bytes);
     job->bytes += run->bytes;
     job->first += run->count;
-    if (job->first > job->last) {
-        send_job_finish(core, job);
-    } else {
+    if (job->first <= job->last) {
         send_job_read(core, job);
+    } else {
+        job->ready = true;
     }
+    send_jobs_finish(core);
 }
 
 static void send_job_read(struct mortar_core *core, struct send_job *job)
@@ -61,25 +80,50 @@ static void send_job_read(struct mortar_core *core, struct send_job *job)
     if (status != MORTAR_OK) send_job_free(core, job);
 }
 
+/* A heartbeat never waits for the disk. Where it overtakes entries that are still being read, it
+ * speaks of the place before them: of the place behind them the follower would know nothing. */
+static void send_heartbeat(struct mortar_core *core, const struct mortar_member_id *to,
+                           const struct append_request *append)
+{
+    struct append_request heartbeat = *append;
+    for (const struct send_job *job = core->send_jobs; job != NULL; job = job->next) {
+        if (!mortar_member_id_equal(&job->to, to) || job->append.term != append->term) continue;
+        if (job->append.sync_id != append->sync_id) continue;
+        if (job->append.prev.index >= append->prev.index) break;
+        heartbeat.prev = job->append.prev;
+        heartbeat.tail_restart = job->append.tail_restart;
+        break;
+    }
+    outbox_send(core, to, MESSAGE_APPEND_REQUEST, &heartbeat);
+}
+
 static void send_append(struct mortar_core *core, const struct mortar_member_id *to,
                         const struct append_request *append, uint64_t first, uint64_t last)
 {
     if (first > last) {
-        outbox_send(core, to, MESSAGE_APPEND_REQUEST, append);
+        send_heartbeat(core, to, append);
         return;
     }
     const uint64_t run_bytes =
         core->storage.ops->bytes(core->storage.self, MORTAR_LOG_MAIN, first, last);
     const size_t header = FRAME_HEADER_BYTES + APPEND_REQUEST_BYTES;
+    struct mortar_buffer *frame = mortar_buffer_new(&core->allocator, header + (size_t)run_bytes);
     struct send_job *job = core_reserve(core, sizeof *job);
-    if (job == NULL) return;
-    *job = (struct send_job){
-        .to = *to, .append = *append, .first = first, .last = last, .bytes = header};
-    job->frame = mortar_buffer_new(&core->allocator, header + (size_t)run_bytes);
-    if (job->frame == NULL) {
-        send_job_free(core, job);
+    if (frame == NULL || job == NULL) { /* As if the network had lost it. */
+        mortar_buffer_release(frame);
+        core_release(core, job, sizeof *job);
         return;
     }
+    *job = (struct send_job){.to = *to,
+                             .append = *append,
+                             .first = first,
+                             .last = last,
+                             .frame = frame,
+                             .bytes = header};
+    struct send_job **place = &core->send_jobs;
+    while (*place != NULL)
+        place = &(*place)->next;
+    *place = job;
     send_job_read(core, job);
 }
 
@@ -276,38 +320,27 @@ static void carry_out(struct mortar_core *core, const struct raft_effect *effect
     }
 }
 
-/* A step may lead to another (a session opens): effects are copied out of the shared scratch
- * first, so that the inner step finds it empty. */
+/* A step may lead to another (a session opens, or writes the log): each depth has its own effects.
+ * What a failed replica still wanted to do is left undone. */
 enum mortar_status drive(struct mortar_core *core, const struct raft_event *event)
 {
     if (core->failure != MORTAR_OK) return MORTAR_E_FAILED;
-    struct raft_effects *effects = core->raft_effects;
-    struct raft_effects *nested = NULL;
-    if (core->driving) {
-        nested = core_reserve(core, sizeof *nested);
-        if (nested == NULL) {
-            core_fail(core, MORTAR_E_NO_MEMORY);
-            return MORTAR_E_FAILED;
-        }
-        effects = nested;
-    }
+    ASSERT(core->drive_depth < DRIVE_DEPTH_MAX);
+    struct raft_effects *effects = &core->raft_effects[core->drive_depth++];
     const struct raft_event *outer_event = core->raft_event;
-    const bool outer_driving = core->driving;
     core->raft_event = event;
-    core->driving = true;
     enum mortar_status status;
     bool again;
     do {
         effects->count = 0;
         status = raft_step(core->raft, event, effects);
         again = event->type == RAFT_FLUSH && effects->count > 0;
-        for (uint32_t i = 0; i < effects->count; i++)
+        for (uint32_t i = 0; i < effects->count && core->failure == MORTAR_OK; i++)
             carry_out(core, &effects->items[i]);
     } while (again && core->failure == MORTAR_OK);
     core->raft_event = outer_event;
-    core->driving = outer_driving;
-    core_release(core, nested, nested == NULL ? 0 : sizeof *nested);
-    return status;
+    core->drive_depth--;
+    return core->failure == MORTAR_OK ? status : MORTAR_E_FAILED;
 }
 
 void drive_settle(struct mortar_core *core)

@@ -1,6 +1,5 @@
 /* group/inbox.c - frames in: checked by the host's threads, decoded and dispatched here. */
 #include "base/assert.h"
-#include "base/hash.h"
 #include "group/internal.h"
 #include "wire/record.h"
 
@@ -18,10 +17,9 @@ enum mortar_status mortar_core_frame_check(struct mortar_bytes frame, enum morta
     if (status != MORTAR_OK) return status;
     if (header.group != frame_group_tag(group)) return MORTAR_E_GROUP;
     if (header.type != MESSAGE_SYNC) return MORTAR_OK;
+    /* A method's bytes have a sum of the runtime's own (design 6), made where they were. */
     struct sync_message message;
-    if (sync_message_decode(payload, &message) != MORTAR_OK) return MORTAR_E_CORRUPT;
-    /* A method's bytes may cross members; their sum is the runtime's (design 6). */
-    return checksum_64(message.bytes, 0) == message.checksum ? MORTAR_OK : MORTAR_E_CORRUPT;
+    return sync_message_decode(payload, &message);
 }
 
 /* ---- Appends ---- */
@@ -53,6 +51,45 @@ static bool known_sum_at_prev(const struct mortar_core *core, const struct appen
     return false;
 }
 
+/* Its records can be checked only from our base on: those below it were pruned, or replaced by an
+ * installed state. The record at the base, where the message holds it, must be the base. */
+static enum mortar_status verify_from_base(const struct mortar_core *core,
+                                           const struct append_request *message)
+{
+    const struct mortar_anchor_point base = log_base(core);
+    struct reader in = reader_over(message->entries);
+    uint32_t left = message->count;
+    while (left > 0) {
+        struct mortar_entry entry;
+        const enum mortar_status status = record_decode(&in, &entry);
+        ASSERT(status == MORTAR_OK); /* The decoder has walked the records. */
+        left--;
+        if (entry.index < base.position.index) continue;
+        if (entry.term != base.position.term || !mortar_log_sum_equal(entry.sum, base.sum)) {
+            return MORTAR_E_UNVERIFIED;
+        }
+        struct record_run run;
+        const struct mortar_bytes rest = {in.data, in.bytes};
+        return record_run_verify(rest, base, entry.time_ms, left, NULL, &run);
+    }
+    return MORTAR_OK; /* All below the base: nothing of it is new. */
+}
+
+static enum mortar_status verify_entries(const struct mortar_core *core,
+                                         const struct append_request *message)
+{
+    struct mortar_anchor_point after;
+    struct record_run run;
+    if (!log_configs_are_sound(message->entries)) return MORTAR_E_CORRUPT;
+    if (known_sum_at_prev(core, message, &after)) {
+        return record_run_verify(message->entries, after, 0, message->count, NULL, &run);
+    }
+    if (message->prev.index < log_base(core).position.index) {
+        return verify_from_base(core, message);
+    }
+    return MORTAR_OK; /* Above a gap: nothing of it enters the log. */
+}
+
 static void note_vouched(struct mortar_core *core, const struct mortar_member_id *from,
                          const struct append_request *message)
 {
@@ -75,11 +112,7 @@ static enum mortar_status on_append(struct mortar_core *core, const struct morta
     struct append_request *message = &event.append_request;
     if (append_request_decode(payload, message) != MORTAR_OK) return MORTAR_E_PROTOCOL;
     if (message->count > 0) {
-        struct mortar_anchor_point after;
-        struct record_run run;
-        if (known_sum_at_prev(core, message, &after) &&
-            record_run_verify(message->entries, after, 0, message->count, NULL, &run) !=
-                MORTAR_OK) {
+        if (verify_entries(core, message) != MORTAR_OK) {
             /* Either side holds damaged bytes: nothing of it enters the log (C4). */
             TRACE(core, SYNC_REFUSED, from, 0, MORTAR_E_UNVERIFIED, message->prev.index + 1,
                   message->prev.index + message->count);
@@ -164,12 +197,13 @@ static enum mortar_status on_join_reply(struct mortar_core *core, struct mortar_
     struct join_reply reply;
     if (join_reply_decode(payload, &reply) != MORTAR_OK) return MORTAR_E_PROTOCOL;
     TRACE(core, JOIN, &reply.leader, (uint64_t)reply.status);
+    if (!core->joining) return MORTAR_OK;
     if (reply.status == MORTAR_E_REMOVED) {
         core->removed = true;
         core->changed = true;
     }
     const struct peer *leader = peer_find(core, &reply.leader);
-    if (reply.status != MORTAR_E_NOT_LEADER || !core->joining || leader == NULL) return MORTAR_OK;
+    if (reply.status != MORTAR_E_NOT_LEADER || leader == NULL) return MORTAR_OK;
     core->join_turn = (uint32_t)(leader - core->peers);
     core->join_tick = core->ticks + 1;
     return MORTAR_OK;
@@ -184,6 +218,9 @@ static enum mortar_status dispatch(struct mortar_core *core, const struct mortar
 static enum mortar_status begin_parts(struct mortar_core *core, struct peer *peer,
                                       const struct part *part)
 {
+    /* Numbers rise: a part of an earlier message is late, one of a later message says that the
+     * rest of this one was lost. */
+    if (peer->part_buffer != NULL && part->number < peer->part_number) return MORTAR_OK;
     peer_forget_parts(peer);
     if (part->offset != 0) return MORTAR_OK; /* The start was lost: wait for the next message. */
     if (part->total_bytes > LONG_MESSAGE_BYTES_MAX) return MORTAR_E_PROTOCOL;
@@ -200,12 +237,15 @@ static enum mortar_status on_part(struct mortar_core *core, const struct mortar_
 {
     struct part part;
     if (part_decode(payload, &part) != MORTAR_OK) return MORTAR_E_PROTOCOL;
+    /* A method's message fits its frame, or is refused; its sum is checked with the frame. */
+    if (part.inner_type == MESSAGE_SYNC) return MORTAR_E_PROTOCOL;
     if (part.from_leader) raft_heard_leader(core->raft, from, part.term);
     struct peer *peer = peer_find(core, from);
     if (peer == NULL) return MORTAR_OK;
     if (peer->part_buffer == NULL || peer->part_number != part.number) {
         const enum mortar_status status = begin_parts(core, peer, &part);
         if (status != MORTAR_OK || peer->part_buffer == NULL) return status;
+        if (peer->part_number != part.number) return MORTAR_OK;
     }
     if (part.total_bytes != peer->part_total || part.inner_type != peer->part_type) {
         peer_forget_parts(peer);
@@ -268,8 +308,8 @@ static enum mortar_status on_sync(struct mortar_core *core, const struct mortar_
                                   enum mortar_lane lane, struct mortar_bytes payload,
                                   struct mortar_buffer *buffer)
 {
-    struct sync_message message;
-    if (sync_message_decode(payload, &message) != MORTAR_OK) return MORTAR_E_PROTOCOL;
+    struct sync_message message; /* mortar_core_frame_check() has compared the sum. */
+    if (sync_message_view(payload, &message) != MORTAR_OK) return MORTAR_E_PROTOCOL;
     sync_on_message(core, from, lane, &message, buffer);
     return MORTAR_OK;
 }
@@ -301,8 +341,7 @@ static enum mortar_status dispatch(struct mortar_core *core, const struct mortar
     case MESSAGE_SYNC:
         return on_sync(core, from, lane, payload, buffer);
     case MESSAGE_PART:
-        /* A part of a part would never end. */
-        return buffer == NULL ? MORTAR_E_PROTOCOL : on_part(core, from, payload);
+        return on_part(core, from, payload);
     }
     return MORTAR_E_PROTOCOL;
 }

@@ -253,10 +253,13 @@ struct tail_config {
     uint64_t index;
     struct config config;
 };
-#define TAIL_CONFIGS_MAX 64u
+#define TAIL_CONFIGS_MAX 16u
 
-/* What an append or session is doing with one read of the log for a peer. */
+/* An append whose records are being read. They leave in the order in which raft made them, also
+ * when one needs more reads than the next. */
 struct send_job {
+    struct send_job *next;
+    bool ready; /* All read. */
     struct mortar_member_id to;
     struct append_request append;
     uint64_t first;
@@ -276,6 +279,9 @@ struct core_state {
     uint8_t fingerprint_key[16];
 };
 
+/* An append leads to a session's callback, which may write the log: two steps, one to spare. */
+#define DRIVE_DEPTH_MAX 3u
+
 struct mortar_core {
     struct mortar_allocator allocator;
     struct mortar_core_options options;
@@ -288,11 +294,12 @@ struct mortar_core {
     void *machine;
     const struct mortar_sync_method *method;
     struct raft *raft;
-    struct raft_effects *raft_effects;   /* Scratch of one step. */
+    struct raft_effects *raft_effects;   /* Scratch of DRIVE_DEPTH_MAX steps, */
+    uint32_t drive_depth;                /* of which so many are under way. */
     const struct raft_event *raft_event; /* The event in hand. */
-    bool driving;                        /* Within a step's effects. */
     struct mortar_buffer *raft_frame;    /* The frame that it came in; NULL: none. */
     size_t raft_entries_offset;          /* Of append_request.entries in raft_frame. */
+    struct send_job *send_jobs;          /* The oldest first. */
 
     uint64_t now_ms;
     uint64_t wall_ms;
@@ -406,6 +413,9 @@ struct mortar_position log_last(const struct mortar_core *core);
 struct mortar_anchor_point log_base(const struct mortar_core *core);
 bool log_term_at(const struct mortar_core *core, uint64_t index, uint64_t *out_term);
 bool log_sum_at(const struct mortar_core *core, uint64_t index, struct mortar_log_sum *out_sum);
+/* Whether each configuration among the records can be read, and only entry 1 founds: asked before
+ * records enter the log, so that whoever applies them need not. */
+bool log_configs_are_sound(struct mortar_bytes records);
 bool log_tail(const struct mortar_core *core, struct mortar_anchor_point *out_base,
               struct mortar_position *out_last);
 /* Each submits and remembers; a refusal fails the core, except for reads. */

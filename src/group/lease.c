@@ -38,7 +38,7 @@ void lease_on_message(struct mortar_core *core, const struct mortar_member_id *f
     }
     const uint64_t bytes_limit = core->options.lease_bytes_max;
     const uint64_t ms_limit = core->options.lease_ms;
-    lease->from_index = message->from_index;
+    lease->from_index = message->from_index == 0 ? 1 : message->from_index;
     lease->bytes_max = message->bytes_max < bytes_limit ? message->bytes_max : bytes_limit;
     lease->until_ms =
         core->now_ms + (message->duration_ms < ms_limit ? message->duration_ms : ms_limit);

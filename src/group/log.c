@@ -1,6 +1,7 @@
 /* group/log.c - the storage as the replica uses it: tokens, completions, and raft's view. */
 #include "base/assert.h"
 #include "group/internal.h"
+#include "wire/found.h"
 #include "wire/record.h"
 
 /* ---- Questions ---- */
@@ -117,6 +118,24 @@ void log_view_of(struct mortar_core *core, struct raft_log_view *out_view)
     };
 }
 
+bool log_configs_are_sound(struct mortar_bytes records)
+{
+    struct reader in = reader_over(records);
+    struct mortar_entry entry;
+    while (in.bytes > 0 && record_decode(&in, &entry) == MORTAR_OK) {
+        struct config config;
+        struct found found;
+        const bool founds = entry.kind == MORTAR_ENTRY_FOUND;
+        if (entry.kind == MORTAR_ENTRY_CONFIG && config_decode(entry.bytes, &config) != MORTAR_OK) {
+            return false;
+        }
+        if (founds && (entry.index != 1 || found_decode(entry.bytes, &found) != MORTAR_OK)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* ---- Submissions ---- */
 
 /* A place for the completion, found before the storage is asked: then nothing can be lost. */
@@ -168,6 +187,16 @@ bool log_append_entry(struct mortar_core *core, const struct mortar_entry *entry
     return true;
 }
 
+/* Nothing from `from` on is durable any more, nor will be when what is under way ends. */
+static void unstore(struct mortar_core *core, uint64_t from)
+{
+    for (uint32_t i = 0; i < core->pending.count; i++) {
+        struct pending *pending = ring_at(&core->pending, i);
+        if (pending->kind == PENDING_APPEND && pending->value >= from) pending->value = from - 1;
+    }
+    if (core->stored >= from) core->stored = from - 1;
+}
+
 void log_truncate(struct mortar_core *core, enum mortar_log_range range, uint64_t from)
 {
     if (!expect(core)) return;
@@ -175,13 +204,7 @@ void log_truncate(struct mortar_core *core, enum mortar_log_range range, uint64_
         core->storage.ops->truncate(core->storage.self, range, from, core->next_token);
     submitted(core, status, PENDING_WRITE, 0);
     core->changed = true;
-    if (range != MORTAR_LOG_MAIN) return;
-    /* What is still on its way to the disk counts only up to the cut. */
-    for (uint32_t i = 0; i < core->pending.count; i++) {
-        struct pending *pending = ring_at(&core->pending, i);
-        if (pending->kind == PENDING_APPEND && pending->value >= from) pending->value = from - 1;
-    }
-    if (core->stored >= from) core->stored = from - 1;
+    if (range == MORTAR_LOG_MAIN) unstore(core, from);
 }
 
 static struct mortar_storage_hard_state hard_state(const struct mortar_core *core)
@@ -217,9 +240,9 @@ void log_prune(struct mortar_core *core, uint64_t to)
 void log_reset(struct mortar_core *core, const struct mortar_anchor_point *base)
 {
     if (!expect(core)) return;
+    unstore(core, 1);
     submitted(core, core->storage.ops->reset(core->storage.self, base, core->next_token),
               PENDING_APPEND, base->position.index);
-    core->stored = 0;
     core->changed = true;
 }
 

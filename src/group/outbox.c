@@ -71,7 +71,7 @@ void mortar_core_link(struct mortar_core *core, const struct mortar_member_id *m
     if (peer == NULL || peer->up[lane] == up) return;
     peer->up[lane] = up;
     core->changed = true;
-    if (lane == MORTAR_LANE_CONTROL && !up) peer_forget_parts(peer);
+    if (!peer->up[MORTAR_LANE_CONTROL]) peer_forget_parts(peer);
     if (!peer->up[MORTAR_LANE_CONTROL] && !peer->up[MORTAR_LANE_BULK]) peer->used = false;
     if (core->failure != MORTAR_OK) return;
     if (lane == MORTAR_LANE_CONTROL) {

@@ -14,6 +14,8 @@ void session_open(struct mortar_core *core, struct mortar_position prev, uint64_
                   struct mortar_bytes entries, uint32_t count)
 {
     if (core->session_open || core->stopped || core->now_ms < core->session_retry_ms) return;
+    /* Not one configuration of the tail may be missed, so their places are found before. */
+    if (!ring_reserve(&core->tail_configs, TAIL_CONFIGS_MAX)) return; /* The next append asks. */
     const struct mortar_sync_gap gap = {.last = log_last(core),
                                         .prev = prev,
                                         .leader_commit = leader_commit,
@@ -94,7 +96,8 @@ static void tell_config(struct mortar_core *core, uint64_t index, const struct c
                                      .config = {.index = index, .config = config}});
 }
 
-/* The tail stands right behind the log, and both agree on the log before it: they become one. */
+/* Every configuration of the tail is told in order, though only the last two may still count. The
+ * tail stands right behind the log, and both agree on the log before it: they become one. */
 static void adopt_tail(struct mortar_core *core)
 {
     log_tail_adopt(core);
@@ -104,13 +107,24 @@ static void adopt_tail(struct mortar_core *core)
         tell_config(core, found.index, &found.config);
 }
 
+/* What the log must reach before a session can be done: the tail, or else what the leader vouches
+ * for. */
+static uint64_t least_end(const struct mortar_core *core)
+{
+    struct mortar_anchor_point point;
+    struct mortar_position last;
+    if (log_tail(core, &point, &last)) return point.position.index;
+    return mortar_sync_session_vouched(&core->session, &point) ? point.position.index : 0;
+}
+
 void session_ready(struct mortar_core *core, struct mortar_position position)
 {
     const struct mortar_position last = log_last(core);
     struct mortar_anchor_point base;
     struct mortar_position tail_last;
     struct mortar_log_sum sum;
-    if (!mortar_position_equal(position, last) || core->machine_held) {
+    if (!mortar_position_equal(position, last) || core->machine_held ||
+        last.index < least_end(core)) {
         /* The method says what is not so: its word is not taken (C4). */
         session_close(core, MORTAR_E_UNVERIFIED);
         return;
@@ -127,6 +141,25 @@ void session_ready(struct mortar_core *core, struct mortar_position position)
         drop_tail(core);
     }
     end_session(core, MORTAR_OK);
+}
+
+/* The configuration in an entry; false: it holds none. The founding entry says more. */
+static bool read_config(struct mortar_core *core, const struct mortar_entry *entry,
+                        struct config *out_config)
+{
+    struct found found;
+    enum mortar_status status = MORTAR_OK;
+    if (entry->kind == MORTAR_ENTRY_FOUND) {
+        status = found_decode(entry->bytes, &found);
+        *out_config = found.config;
+        core_learn_found(core, entry->bytes);
+    } else if (entry->kind == MORTAR_ENTRY_CONFIG) {
+        status = config_decode(entry->bytes, out_config);
+    } else {
+        return false;
+    }
+    ASSERT(status == MORTAR_OK); /* log_configs_are_sound() was asked. */
+    return true;
 }
 
 /* ---- The live tail ---- */
@@ -150,12 +183,15 @@ void session_note_tail(struct mortar_core *core, const struct mortar_log_run *ru
     struct mortar_entry entry;
     while (in.bytes > 0 && record_decode(&in, &entry) == MORTAR_OK) {
         if (entry.time_ms > core->log_time_ms) core->log_time_ms = entry.time_ms;
-        if (entry.kind != MORTAR_ENTRY_CONFIG) continue;
-        struct tail_config found = {.index = entry.index};
-        const bool kept = config_decode(entry.bytes, &found.config) == MORTAR_OK &&
-                          ring_push(&core->tail_configs, &found);
-        /* Not one configuration may be missed: without room for it the replica stops. */
-        if (!kept) core_fail(core, MORTAR_E_NO_MEMORY);
+        struct tail_config kept = {.index = entry.index};
+        if (!read_config(core, &entry, &kept.config)) continue;
+        /* Each was proposed when the one before it was committed (thesis 4.1), so a few of the
+         * newest say all: the oldest goes. */
+        struct tail_config oldest;
+        if (core->tail_configs.count == TAIL_CONFIGS_MAX)
+            (void)ring_pop(&core->tail_configs, &oldest);
+        const bool pushed = ring_push(&core->tail_configs, &kept);
+        ASSERT(pushed); /* Reserved when the session began. */
     }
 }
 
@@ -206,6 +242,13 @@ void mortar_sync_session_needs(struct mortar_sync_session *session, uint64_t ind
     session->needs = index;
 }
 
+/* The log belongs to the session that runs, and to no other. */
+static enum mortar_status may_write(const struct mortar_core *core)
+{
+    if (core->failure != MORTAR_OK || core->stopped) return MORTAR_E_FAILED;
+    return core->session_open ? MORTAR_OK : MORTAR_E_INVALID;
+}
+
 /* Tells raft of the configurations in a run that joined the log. */
 static void tell_configs(struct mortar_core *core, struct mortar_bytes records)
 {
@@ -213,14 +256,7 @@ static void tell_configs(struct mortar_core *core, struct mortar_bytes records)
     struct mortar_entry entry;
     while (in.bytes > 0 && record_decode(&in, &entry) == MORTAR_OK) {
         struct config config;
-        struct found found;
-        if (entry.kind == MORTAR_ENTRY_FOUND && found_decode(entry.bytes, &found) == MORTAR_OK) {
-            core_learn_found(core, entry.bytes);
-            tell_config(core, entry.index, &found.config);
-        }
-        if (entry.kind == MORTAR_ENTRY_CONFIG && config_decode(entry.bytes, &config) == MORTAR_OK) {
-            tell_config(core, entry.index, &config);
-        }
+        if (read_config(core, &entry, &config)) tell_config(core, entry.index, &config);
     }
 }
 
@@ -230,20 +266,22 @@ struct run_facts {
     bool has_config;
 };
 
-/* Walks the headers: shape and order hold (the caller verified, or we just did). */
-static bool inspect(struct mortar_bytes records, uint64_t first, uint32_t count,
+/* Walks the headers: shape and order, whatever the caller says of the sums. */
+static bool inspect(const struct mortar_log_run *run, uint64_t term_before,
                     struct run_facts *out_facts)
 {
+    const struct mortar_bytes records = {mortar_buffer_data(run->buffer) + run->offset, run->bytes};
     struct reader in = reader_over(records);
-    struct run_facts facts = {0};
-    for (uint32_t i = 0; i < count; i++) {
+    struct run_facts facts = {.last_term = term_before};
+    for (uint32_t i = 0; i < run->count; i++) {
         struct mortar_entry entry;
-        if (record_decode(&in, &entry) != MORTAR_OK || entry.index != first + i) return false;
+        if (record_decode(&in, &entry) != MORTAR_OK || entry.index != run->first + i) return false;
+        if (entry.term < facts.last_term || entry.time_ms < facts.last_time_ms) return false;
         facts.last_term = entry.term;
         facts.last_time_ms = entry.time_ms;
         facts.has_config |= entry.kind == MORTAR_ENTRY_CONFIG || entry.kind == MORTAR_ENTRY_FOUND;
     }
-    if (in.bytes != 0) return false;
+    if (in.bytes != 0 || (facts.has_config && !log_configs_are_sound(records))) return false;
     *out_facts = facts;
     return true;
 }
@@ -253,6 +291,8 @@ enum mortar_status mortar_sync_session_append(struct mortar_sync_session *sessio
 {
     struct mortar_core *core = session->base.core;
     const struct mortar_bytes records = {mortar_buffer_data(run->buffer) + run->offset, run->bytes};
+    const enum mortar_status open = may_write(core);
+    if (open != MORTAR_OK) return open;
     struct mortar_anchor_point end = {.position = log_last(core)};
     const bool sum_known = log_sum_at(core, end.position.index, &end.sum);
     ASSERT(sum_known);
@@ -264,7 +304,7 @@ enum mortar_status mortar_sync_session_append(struct mortar_sync_session *sessio
         if (status != MORTAR_OK) return status;
     }
     struct run_facts facts;
-    if (!inspect(records, run->first, run->count, &facts)) return MORTAR_E_CORRUPT;
+    if (!inspect(run, end.position.term, &facts)) return MORTAR_E_CORRUPT;
     /* C3: our own term is at least that of every entry; the group's term is. */
     if (facts.last_term > raft_term(core->raft)) return MORTAR_E_INVALID;
     log_append(core, MORTAR_LOG_MAIN, run);
@@ -278,11 +318,15 @@ enum mortar_status mortar_sync_session_append(struct mortar_sync_session *sessio
 enum mortar_status mortar_sync_session_truncate(struct mortar_sync_session *session, uint64_t from)
 {
     struct mortar_core *core = session->base.core;
+    const enum mortar_status open = may_write(core);
+    if (open != MORTAR_OK) return open;
     if (from <= core->committed.index || from > log_last(core).index) return MORTAR_E_INVALID;
     TRACE(core, TRUNCATE, NULL, from, log_last(core).index);
     log_truncate(core, MORTAR_LOG_MAIN, from);
     requests_on_truncate(core, from);
     drive(core, &(struct raft_event){.type = RAFT_SYNC_APPENDED});
+    /* Raft sees a cut and forgets what was durable; below the cut it still is. */
+    drive(core, &(struct raft_event){.type = RAFT_STORED, .index = core->stored});
     return core->failure == MORTAR_OK ? MORTAR_OK : MORTAR_E_FAILED;
 }
 
@@ -294,13 +338,18 @@ enum mortar_status mortar_sync_session_install(struct mortar_sync_session *sessi
 {
     struct mortar_core *core = session->base.core;
     struct core_state state;
-    const enum mortar_status status = core_state_decode(core_state, &state);
+    enum mortar_status status = may_write(core);
+    if (status == MORTAR_OK) status = core_state_decode(core_state, &state);
     if (status != MORTAR_OK) return status;
     if (!mortar_position_equal(state.applied.position, anchor->position) ||
         !mortar_log_sum_equal(state.applied.sum, anchor->sum)) {
         return MORTAR_E_CORRUPT;
     }
     if (anchor->position.index < core->committed.index) return MORTAR_E_INVALID;
+    if (anchor->position.index == core->committed.index &&
+        anchor->position.term != core->committed.term) {
+        return MORTAR_E_INVALID;
+    }
     if (anchor->position.term > raft_term(core->raft)) return MORTAR_E_INVALID;
     if (core->state.birth_known &&
         memcmp(&core->state.birth, &state.birth, sizeof state.birth) != 0) {
@@ -311,12 +360,14 @@ enum mortar_status mortar_sync_session_install(struct mortar_sync_session *sessi
     const bool birth_was_known = core->state.birth_known;
     core->state = state;
     core->machine_held = false;
+    core->installs++;
+    requests_on_installed(core, anchor->position.index);
+    requests_on_truncate(core, anchor->position.index + 1); /* The reset cut all of them. */
     if (state.time_ms > core->log_time_ms) core->log_time_ms = state.time_ms;
     TRACE(core, INSTALL, NULL, anchor->position.index, anchor->position.term);
     drive(core, &(struct raft_event){.type = RAFT_SYNC_APPENDED});
     tell_config(core, state.config_index, &state.config);
     drive(core, &(struct raft_event){.type = RAFT_SYNC_COMMITTED, .index = anchor->position.index});
-    requests_on_installed(core, anchor->position.index);
     if (!birth_was_known) {
         core_push_effect(
             core, &(struct mortar_effect){.type = MORTAR_EFFECT_BIRTH, .birth = state.birth});
@@ -329,6 +380,8 @@ enum mortar_status mortar_sync_session_set_committed(struct mortar_sync_session 
 {
     struct mortar_core *core = session->base.core;
     uint64_t term;
+    const enum mortar_status open = may_write(core);
+    if (open != MORTAR_OK) return open;
     if (position.index < core->committed.index) return MORTAR_E_INVALID;
     if (!log_term_at(core, position.index, &term) || term != position.term) {
         return MORTAR_E_INVALID;

@@ -214,6 +214,7 @@ void mortar_sync_message_seal(struct mortar_sync_message *message, size_t bytes)
     message->capacity = bytes;
     message->sealed = true;
     mortar_buffer_set_bytes(message->frame, SYNC_FRAME_HEADROOM + bytes);
+    if (SYNC_MESSAGE_BYTES + bytes > frame_payload_bytes_max(message->lane)) return; /* See send. */
     frame_seal(data, WIRE_VERSION_MAX, message->lane, MESSAGE_SYNC, message->group_tag,
                (uint32_t)(SYNC_MESSAGE_BYTES + bytes));
 }
@@ -302,6 +303,7 @@ enum mortar_status mortar_sync_offload(struct mortar_sync *sync, enum mortar_syn
 {
     struct mortar_core *core = sync->core;
     if (core->stopped || core->failure != MORTAR_OK) return MORTAR_E_FAILED;
+    if (where == MORTAR_ON_MACHINE_EXCLUSIVE && !sync->is_session) return MORTAR_E_INVALID;
     const enum mortar_work_place place =
         where == MORTAR_ON_BULK ? MORTAR_WORK_BULK : MORTAR_WORK_APPLY;
     struct mortar_work *work = work_new(core, WORK_JOB, place);

@@ -135,11 +135,13 @@ void raft_log_refresh(struct raft *raft, struct raft_effects *out)
         !view_holds(raft, raft->voting) && mortar_position_compare(view_last, raft->voting) < 0) {
         raft->voting = view_last;
     }
+    /* An installed state brings its own configuration: what stood above the commit index is not
+     * known to be any of the group's. */
+    if (base.index > raft->commit_index) raft_config_revert(raft, 0, out);
     revert_lost_configs(raft, base.index, out);
     raft->last = view_last;
     raft->base_index = base.index;
     if (cut) raft->stored_index = raft_min(raft->stored_index, raft->commit_index);
-    raft->stored_index = raft_max(raft->stored_index, base.index);
     if (cut) raft->matched = raft->commit_index;
     if (view_last.term > raft->term) { /* Thesis 3.3; a founder's first entry, too. */
         raft_convert_follower(raft, view_last.term, &RAFT_NOBODY, &RAFT_NOBODY, out);

@@ -205,6 +205,9 @@ uint64_t sync_message_checksum(struct mortar_bytes bytes);
 void sync_message_encode(const struct sync_message *message, struct writer *out);
 MORTAR_NODISCARD enum mortar_status sync_message_decode(struct mortar_bytes in,
                                                         struct sync_message *out);
+/* The same, without the checksum: for bytes that were decoded once already. */
+MORTAR_NODISCARD enum mortar_status sync_message_view(struct mortar_bytes in,
+                                                      struct sync_message *out);
 void lease_encode(const struct lease *message, struct writer *out);
 MORTAR_NODISCARD enum mortar_status lease_decode(struct mortar_bytes in, struct lease *out);
 void part_encode(const struct part *message, struct writer *out);

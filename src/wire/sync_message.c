@@ -26,7 +26,7 @@ void sync_message_encode(const struct sync_message *message, struct writer *out)
     if (message->bytes.data != NULL) put_bytes(out, message->bytes);
 }
 
-enum mortar_status sync_message_decode(struct mortar_bytes in, struct sync_message *out)
+enum mortar_status sync_message_view(struct mortar_bytes in, struct sync_message *out)
 {
     struct reader reader = reader_over(in);
     struct sync_message message = {0};
@@ -36,6 +36,15 @@ enum mortar_status sync_message_decode(struct mortar_bytes in, struct sync_messa
     message.to_session = get_bool(&reader);
     message.bytes = get_bytes(&reader, reader.bytes);
     if (!reader_done(&reader)) return MORTAR_E_CORRUPT;
+    *out = message;
+    return MORTAR_OK;
+}
+
+enum mortar_status sync_message_decode(struct mortar_bytes in, struct sync_message *out)
+{
+    struct sync_message message;
+    const enum mortar_status status = sync_message_view(in, &message);
+    if (status != MORTAR_OK) return status;
     if (message.checksum != sync_message_checksum(message.bytes)) return MORTAR_E_CORRUPT;
     *out = message;
     return MORTAR_OK;
