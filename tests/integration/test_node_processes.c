@@ -1,0 +1,244 @@
+/* A member in a process of its own: stopped, thawed, killed, started again.
+ *
+ * The test starts its own program with `member DIRECTORY KEY PEER`. It joins, prints its address,
+ * and then answers each line on stdin with what its machine holds, until the end of stdin. */
+#include "integration/node_place.h"
+#include "unit/test.h"
+
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- The other process ---- */
+
+static int child_main(char **words)
+{
+    static struct member member;
+    struct place place;
+    char line[16];
+    (void)snprintf(place.folder, sizeof place.folder, "%s", "/");
+    (void)snprintf(place.key, sizeof place.key, "%s", words[1]);
+    struct mortar_node_options options = member_options(&member, &place, "");
+    options.directory = words[0];
+    options.peers = words[2];
+    if (member_try_open(&member, &options) != MORTAR_OK) {
+        (void)fprintf(stderr, "%s\n", mortar_node_open_error());
+        return 1;
+    }
+    const struct mortar_group_options group = member_group_options(&member);
+    if (mortar_group_join(member.node, &group, &member.group) != MORTAR_OK) return 1;
+    (void)printf("%s\n", member.address);
+    (void)fflush(stdout);
+    while (fgets(line, sizeof line, stdin)) {
+        struct mortar_result result;
+        uint64_t total = 0;
+        if (mortar_group_query(member.group, (struct mortar_bytes){NULL, 0}, MORTAR_READ_LOCAL,
+                               SOON_MS, &result) == MORTAR_OK) {
+            memcpy(&total, mortar_result_reply(&result, 0).data, sizeof total);
+            mortar_result_release(&result);
+        }
+        (void)printf("%llu\n", (unsigned long long)total);
+        (void)fflush(stdout);
+    }
+    return mortar_node_close(member.node) == MORTAR_OK ? 0 : 1;
+}
+
+/* ---- The test's side of it ---- */
+
+struct child {
+    pid_t process;
+    FILE *to;
+    FILE *from;
+    char address[MORTAR_ADDRESS_BYTES_MAX + 2];
+};
+
+static void child_start(struct child *child, const char *directory, const char *key,
+                        const char *peer)
+{
+    char words[4][PLACE_PATH_BYTES];
+    int down[2];
+    int up[2];
+    (void)snprintf(words[0], PLACE_PATH_BYTES, "member");
+    (void)snprintf(words[1], PLACE_PATH_BYTES, "%s", directory);
+    (void)snprintf(words[2], PLACE_PATH_BYTES, "%s", key);
+    (void)snprintf(words[3], PLACE_PATH_BYTES, "%s", peer);
+    char self[] = "/proc/self/exe";
+    char *arguments[] = {self, words[0], words[1], words[2], words[3], NULL};
+    assert_int_equal(pipe(down), 0);
+    assert_int_equal(pipe(up), 0);
+    posix_spawn_file_actions_t actions;
+    assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
+    assert_int_equal(posix_spawn_file_actions_adddup2(&actions, down[0], STDIN_FILENO), 0);
+    assert_int_equal(posix_spawn_file_actions_adddup2(&actions, up[1], STDOUT_FILENO), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(posix_spawn_file_actions_addclose(&actions, down[i]), 0);
+        assert_int_equal(posix_spawn_file_actions_addclose(&actions, up[i]), 0);
+    }
+    assert_int_equal(posix_spawn(&child->process, self, &actions, NULL, arguments, environ), 0);
+    assert_int_equal(posix_spawn_file_actions_destroy(&actions), 0);
+    (void)close(down[0]);
+    (void)close(up[1]);
+    child->to = fdopen(down[1], "w");
+    child->from = fdopen(up[0], "r");
+    assert_true(child->to && child->from);
+    assert_non_null(fgets(child->address, sizeof child->address, child->from));
+    child->address[strcspn(child->address, "\n")] = '\0';
+}
+
+/* Ends it by `signal`, or by the end of its stdin when that is 0. */
+static void child_end(struct child *child, int signal)
+{
+    int status = 0;
+    if (signal != 0) assert_int_equal(kill(child->process, signal), 0);
+    (void)fclose(child->to);
+    assert_int_equal(waitpid(child->process, &status, 0), child->process);
+    (void)fclose(child->from);
+    if (signal == 0) assert_int_equal(status, 0);
+}
+
+static unsigned long long child_total(const struct child *child)
+{
+    char line[32] = "";
+    assert_true(fputs("total\n", child->to) >= 0);
+    assert_int_equal(fflush(child->to), 0);
+    assert_non_null(fgets(line, sizeof line, child->from));
+    return strtoull(line, NULL, 10);
+}
+
+struct goal {
+    const struct child *child;
+    unsigned long long total;
+};
+
+static bool child_has_total(void *context)
+{
+    const struct goal *const goal = context;
+    return child_total(goal->child) == goal->total;
+}
+
+/* Two members here, one there, all voters. */
+struct trio {
+    struct place place;
+    struct member a;
+    struct member b;
+    struct child child;
+    char directory[PLACE_PATH_BYTES];
+};
+
+static void wait_voters(const struct member *member, uint64_t count)
+{
+    const struct mortar_condition condition = {.kind = MORTAR_UNTIL_VOTERS, .index = count};
+    assert_int_equal(mortar_group_wait(member->group, condition, SOON_MS), MORTAR_OK);
+}
+
+static void trio_begin(struct trio *trio)
+{
+    place_begin(&trio->place);
+    struct mortar_node_options options = member_options(&trio->a, &trio->place, "a");
+    member_open(&trio->a, &options);
+    member_found(&trio->a);
+    options = member_options(&trio->b, &trio->place, "b");
+    options.peers = trio->a.address;
+    member_open(&trio->b, &options);
+    member_join(&trio->b);
+    place_path(&trio->place, "child", trio->directory);
+    child_start(&trio->child, trio->directory, trio->place.key, trio->a.address);
+    wait_voters(&trio->a, 3);
+}
+
+static void trio_end(struct trio *trio, int signal)
+{
+    child_end(&trio->child, signal);
+    member_close(&trio->b);
+    member_close(&trio->a);
+    place_end(&trio->place);
+}
+
+static void execute_some(const struct member *member, unsigned count)
+{
+    const struct mortar_bytes command = {(const uint8_t *)"0123456789", 10};
+    for (unsigned i = 0; i < count; i++) {
+        struct mortar_result result;
+        assert_int_equal(mortar_group_execute(member->group, command, SOON_MS, &result), MORTAR_OK);
+        mortar_result_release(&result);
+    }
+}
+
+static struct mortar_core_counters counters_of(const struct member *member, uint64_t *out_term)
+{
+    struct mortar_core_status *const status = malloc(sizeof *status);
+    assert_non_null(status);
+    mortar_group_status(member->group, status);
+    const struct mortar_core_counters counters = status->counters;
+    *out_term = status->term;
+    free(status);
+    return counters;
+}
+
+/* Stopped for longer than its links live and any election takes; then it goes on where it was. */
+static void a_member_that_was_stopped_comes_back_without_an_election(void **state)
+{
+    (void)state;
+    static struct trio trio;
+    uint64_t term_before;
+    uint64_t term_after;
+    trio_begin(&trio);
+    execute_some(&trio.a, 5);
+    (void)counters_of(&trio.a, &term_before);
+    assert_int_equal(kill(trio.child.process, SIGSTOP), 0);
+    execute_some(&trio.a, 5);
+    expect_logged(&trio.a, "silent for too long");
+    expect_bonds(&trio.a, 1);
+    short_while(2000);
+    execute_some(&trio.b, 5);
+    assert_int_equal(kill(trio.child.process, SIGCONT), 0);
+    expect_bonds(&trio.a, 2);
+    struct goal goal = {.child = &trio.child, .total = 150};
+    assert_true(soon(child_has_total, &goal));
+    execute_some(&trio.a, 1);
+    (void)counters_of(&trio.a, &term_after);
+    assert_int_equal(term_after, term_before);
+    trio_end(&trio, 0);
+}
+
+/* Its log is gone with it, so it is another member of the same peer, and is let in soon. */
+static void a_member_that_was_killed_returns_as_a_new_member_of_its_peer(void **state)
+{
+    (void)state;
+    static struct trio trio;
+    struct mortar_bond_status before[4];
+    struct mortar_bond_status after[4];
+    trio_begin(&trio);
+    expect_bonds(&trio.a, 2);
+    execute_some(&trio.a, 5);
+    assert_int_equal(mortar_node_bonds(trio.a.node, before, 4), 2);
+    child_end(&trio.child, SIGKILL);
+    expect_bonds(&trio.a, 1);
+    execute_some(&trio.b, 5);
+    child_start(&trio.child, trio.directory, trio.place.key, trio.a.address);
+    expect_bonds(&trio.a, 2);
+    expect_bonds(&trio.b, 2);
+    struct goal goal = {.child = &trio.child, .total = 100};
+    assert_true(soon(child_has_total, &goal));
+    assert_int_equal(mortar_node_bonds(trio.a.node, after, 4), 2);
+    const struct mortar_peer_id b_id = mortar_node_id(trio.b.node);
+    const unsigned old = memcmp(&before[0].peer, &b_id, sizeof b_id) == 0 ? 1 : 0;
+    const unsigned now = memcmp(&after[0].peer, &b_id, sizeof b_id) == 0 ? 1 : 0;
+    assert_memory_equal(&before[old].peer, &after[now].peer, sizeof b_id);
+    assert_false(mortar_member_id_equal(&before[old].member, &after[now].member));
+    trio_end(&trio, 0);
+}
+
+int main(int count, char **words)
+{
+    if (count == 5 && strcmp(words[1], "member") == 0) return child_main(words + 2);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_member_that_was_stopped_comes_back_without_an_election),
+        cmocka_unit_test(a_member_that_was_killed_returns_as_a_new_member_of_its_peer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
