@@ -1,5 +1,5 @@
-/* unit/sync/fake_world.h - members with logs, a virtual clock, a network to tamper with: the stage on
- * which companions of log replay are tested. fake_runtime.h implements mortar/sync.h on it.
+/* unit/sync/fake_world.h - members with logs, a virtual clock, a network to tamper with: the
+ * stage on which companions of log replay are tested. fake_runtime.h puts mortar/sync.h on it.
  *
  * Member 0 lags and runs the session; all others run providers. The *truth* is one long committed
  * log; members hold parts of it. What the session writes is compared with the truth at once, so a

@@ -1,5 +1,5 @@
-/* unit/sync/replay_codec.h - any message of log replay, decoded and encoded again: what the unit test
- * and the fuzz target of the codecs share.
+/* unit/sync/replay_codec.h - any message of log replay, decoded and encoded again: what the unit
+ * test and the fuzz target of the codecs share.
  *
  * Memory: the caller's room. Threads: any. Errors: as said below.
  */

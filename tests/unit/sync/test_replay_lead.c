@@ -96,7 +96,7 @@ static void ranges_below_the_leaders_base_close_on_it(void **state)
     }
 }
 
-/* The source of such a range lies, in its plan or in its data: it is dropped, another one serves. */
+/* The source of such a range lies, in its plan or in its data: it is dropped, another serves. */
 static bool lie_in_plan(struct fake_world *world, struct fake_message *message)
 {
     const bool plan = message->from == 2 && fake_type(message) == REPLAY_PLAN;
@@ -182,8 +182,8 @@ static void a_leader_that_prunes_meanwhile_does_not_break_the_plan(void **state)
     fake_close(world);
 }
 
-/* An answer to a request from before the plan was shortened is no conflict. Method: plans take long,
- * and the target moves back while the second one is under way. */
+/* An answer to a request from before the plan was shortened is no conflict. Method: the target moves
+ * back while the second plan is under way. */
 static bool delay_second_plan(struct fake_world *world, struct fake_message *message)
 {
     if (fake_type(message) != REPLAY_PLAN) return true;
