@@ -17,4 +17,7 @@ _Noreturn void mortar_panic(const char *file, int line, const char *message);
 #define ASSERT(condition)                                                                          \
     ((condition) ? (void)0 : mortar_panic(__FILE__, __LINE__, "broken invariant: " #condition))
 
+/* Where our own logic never comes. */
+#define ASSERT_NEVER(reason) mortar_panic(__FILE__, __LINE__, "broken invariant: " reason)
+
 #endif
