@@ -219,7 +219,7 @@ static void on_append_own(struct mortar_core *core, const struct raft_effect *ef
     case MORTAR_ENTRY_FOUND:
         break;
     }
-    ASSERT(!"raft proposes no founding entry");
+    ASSERT_NEVER("raft proposes no founding entry");
 }
 
 static void on_send(struct mortar_core *core, const struct raft_effect *effect)
@@ -246,7 +246,7 @@ static void on_send(struct mortar_core *core, const struct raft_effect *effect)
     case MESSAGE_PART:
         break;
     }
-    ASSERT(!"raft sends votes and append replies only");
+    ASSERT_NEVER("raft sends votes and append replies only");
 }
 
 static void open_session(struct mortar_core *core, const struct raft_effect *effect)

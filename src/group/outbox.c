@@ -192,7 +192,7 @@ static size_t payload_bytes_max(enum message_type type, const void *message)
     case MESSAGE_PART:
         break;
     }
-    ASSERT(!"sync messages and parts have senders of their own");
+    ASSERT_NEVER("sync messages and parts have senders of their own");
     return 0;
 }
 

@@ -262,7 +262,7 @@ static enum config_change_kind wire_change_kind(enum mortar_change_kind kind)
     case MORTAR_CHANGE_ADDRESS:
         return CONFIG_ADDRESS;
     }
-    ASSERT(!"checked by the caller");
+    ASSERT_NEVER("checked by the caller");
     return CONFIG_ADDRESS;
 }
 
@@ -314,7 +314,7 @@ static enum forward_kind forward_kind_of(enum mortar_request_kind kind)
     case MORTAR_REQUEST_CHANGE:
         return FORWARD_CHANGE;
     }
-    ASSERT(!"checked at arrival");
+    ASSERT_NEVER("checked at arrival");
     return FORWARD_EXECUTE;
 }
 
@@ -374,7 +374,7 @@ static enum mortar_request_kind request_kind_of(enum forward_kind kind)
     case FORWARD_CHANGE:
         return MORTAR_REQUEST_CHANGE;
     }
-    ASSERT(!"checked by the decoder");
+    ASSERT_NEVER("checked by the decoder");
     return MORTAR_REQUEST_EXECUTE;
 }
 
