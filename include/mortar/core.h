@@ -76,10 +76,11 @@ struct mortar_core_options {
     .struct_bytes = (uint32_t)sizeof(struct mortar_core_options), .tick_ms = 10,                   \
     .heartbeat_ticks = 10, .election_ticks = 60, .reluctant_factor = 1, .target_voters = 3,        \
     .command_bytes_max = 1024u * 1024u, .requests_max = 65536,                                     \
-    .uncommitted_bytes_max = 64u * 1024u * 1024u, .window_bytes = 4u * 1024u * 1024u,              \
-    .resend_bytes = 1024u * 1024u, .tail_bytes_max = 256u * 1024u * 1024u,                         \
-    .tail_window_bytes = 1024u * 1024u, .lease_bytes_max = 1024u * 1024u * 1024u,                  \
-    .lease_ms = 10000, .apply_bytes = 1024u * 1024u, .time_gap_ms = 10000
+    .uncommitted_bytes_max = UINT64_C(64) * 1024 * 1024,                                           \
+    .window_bytes = UINT64_C(4) * 1024 * 1024, .resend_bytes = UINT64_C(1024) * 1024,              \
+    .tail_bytes_max = UINT64_C(256) * 1024 * 1024, .tail_window_bytes = UINT64_C(1024) * 1024,     \
+    .lease_bytes_max = UINT64_C(1024) * 1024 * 1024, .lease_ms = 10000,                            \
+    .apply_bytes = 1024u * 1024u, .time_gap_ms = 10000
 
 /* Opens a replica over a storage, which it keeps and closes. `machine_ops` NULL: elects a leader
  * and nothing else. `method` must outlive the core.

@@ -73,7 +73,7 @@ struct mortar_node_options {
     .struct_bytes = (uint32_t)sizeof(struct mortar_node_options), .completions_max = 65536,        \
     .handshake_ms = 5000, .half_open_max = 64, .links_max = 256, .heartbeat_ms = 500,              \
     .heartbeats_missed_max = 6, .reconnect_ms_min = 50, .reconnect_ms_max = 2000,                  \
-    .send_queue_bytes_max = 64u * 1024u * 1024u
+    .send_queue_bytes_max = UINT64_C(64) * 1024 * 1024
 
 /* Opens the directory, makes or reads the identity, listens, starts the threads.
  *   MORTAR_E_INVALID         an option is missing or out of range.
