@@ -97,11 +97,16 @@ static bool bench_commit(struct bench *bench, uint32_t depth)
     double p99s[RUNS_MAX];
     char answer[MEMBER_LINE_MAX];
     char name[32];
-    for (uint32_t run = 0; run < bench->runs; run++)
+    for (uint32_t run = 0; run < bench->runs; run++) {
+        double numbers[3];
         if (!member_ask(&bench->members[0], answer, "commit %u %u %u", depth, COMMIT_BYTES,
                         COMMIT_MS) ||
-            sscanf(answer, "%lf %lf %lf", &rates[run], &p50s[run], &p99s[run]) != 3)
+            !member_numbers(answer, numbers, 3))
             return false;
+        rates[run] = numbers[0];
+        p50s[run] = numbers[1];
+        p99s[run] = numbers[2];
+    }
     (void)snprintf(name, sizeof name, "commit_%u", depth);
     struct report report = {REPORT_INIT, .bench = "group", .name = name, .unit = "1/s"};
     report.value = report_median(rates, bench->runs);
@@ -129,11 +134,19 @@ static bool catch_up_once(struct bench *bench, uint64_t index, struct member_cat
 {
     struct member laggard = {0};
     char answer[MEMBER_LINE_MAX];
+    double numbers[MEMBER_CATCHUP_NUMBERS];
     bool good = start_member(bench, &laggard, 1) &&
                 member_ask(&laggard, answer, "catchup %" PRIu64, index) &&
-                sscanf(answer, MEMBER_CATCHUP_SCAN, &out->total_seconds, &out->seconds, &out->bytes,
-                       &out->sources, &out->leader_bytes, &out->discarded_bytes, &out->tail_bytes,
-                       &out->extra_bytes) == 8;
+                member_numbers(answer, numbers, MEMBER_CATCHUP_NUMBERS);
+    if (good)
+        *out = (struct member_catchup){.total_seconds = numbers[0],
+                                       .seconds = numbers[1],
+                                       .bytes = numbers[2],
+                                       .sources = numbers[3],
+                                       .leader_bytes = numbers[4],
+                                       .discarded_bytes = numbers[5],
+                                       .tail_bytes = numbers[6],
+                                       .extra_bytes = numbers[7]};
     good = good && member_ask(&laggard, answer, "leave");
     member_stop(&laggard);
     return good;

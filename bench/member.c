@@ -79,6 +79,17 @@ bool member_ask(struct member *member, char *out_answer, const char *format, ...
     return true;
 }
 
+bool member_numbers(const char *text, double *out_numbers, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        char *end = NULL;
+        out_numbers[i] = strtod(text, &end);
+        if (end == text) return false;
+        text = end;
+    }
+    return true;
+}
+
 void member_stop(struct member *member)
 {
     int status = 0;

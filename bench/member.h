@@ -28,11 +28,11 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-#define MEMBER_WORD          "--member"
-#define MEMBER_ADDRESS_MAX   256
-#define MEMBER_LINE_MAX      2048
-#define MEMBER_CATCHUP_PRINT "%.6f %.6f %.0f %.0f %.0f %.0f %.0f %.0f"
-#define MEMBER_CATCHUP_SCAN  "%lf %lf %lf %lf %lf %lf %lf %lf"
+#define MEMBER_WORD            "--member"
+#define MEMBER_ADDRESS_MAX     256
+#define MEMBER_LINE_MAX        2048
+#define MEMBER_CATCHUP_PRINT   "%.6f %.6f %.0f %.0f %.0f %.0f %.0f %.0f"
+#define MEMBER_CATCHUP_NUMBERS 8
 
 /* What a member measured of its own catch-up. */
 struct member_catchup {
@@ -63,6 +63,8 @@ bool member_start(struct member *member, const char *directory, const char *key_
 /* Sends a line and waits for its answer; `out_answer` holds MEMBER_LINE_MAX, without the "ok ". */
 bool member_ask(struct member *member, char *out_answer, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Reads `count` numbers, in words; false: there are fewer. */
+bool member_numbers(const char *text, double *out_numbers, uint32_t count);
 /* Ends it, politely and then not. No-op for one that is not running. */
 void member_stop(struct member *member);
 

@@ -20,7 +20,8 @@ enum {
     LOAD_BATCH_COMMANDS = 2048,
     LOAD_BATCHES_MAX = 8, /* Under way at once. */
     WARM_UP_US = 300000,  /* Of a closed loop; not counted. */
-    WATCH_US = 2000
+    WATCH_US = 2000,
+    NUMBERS_MAX = 3 /* Of one line. */
 };
 
 struct machine {
@@ -220,13 +221,13 @@ static int compare_samples(const void *a, const void *b)
 }
 
 static enum mortar_status commit(struct process *process, uint32_t depth, uint32_t bytes,
-                                 uint32_t ms)
+                                 uint64_t ms)
 {
     struct loop *loop = &process->loop;
     loop->command = (struct mortar_bytes){process->command, bytes};
     loop->sample_count = 0;
     loop->begin_us = now_us() + WARM_UP_US;
-    loop->end_us = loop->begin_us + (uint64_t)ms * 1000;
+    loop->end_us = loop->begin_us + ms * 1000;
     process->load.failed = MORTAR_OK;
     process->load.flying = depth;
     for (uint32_t i = 0; i < depth; i++) {
@@ -319,34 +320,29 @@ static void answer(enum mortar_status status)
         (void)printf("error %s\n", mortar_status_name(status));
 }
 
-static void obey_commit(struct process *process, const char *line)
+static void obey_commit(struct process *process, const uint64_t numbers[NUMBERS_MAX])
 {
-    uint32_t depth = 0;
-    uint32_t bytes = 0;
-    uint32_t ms = 0;
+    const uint64_t depth = numbers[0];
+    const uint64_t ms = numbers[2];
     enum mortar_status status = MORTAR_E_INVALID;
-    if (sscanf(line, "commit %" SCNu32 " %" SCNu32 " %" SCNu32, &depth, &bytes, &ms) == 3 &&
-        depth > 0 && depth <= DEPTH_MAX && bytes <= COMMAND_BYTES_MAX && ms > 0)
-        status = commit(process, depth, bytes, ms);
+    if (depth > 0 && depth <= DEPTH_MAX && numbers[1] <= COMMAND_BYTES_MAX && ms > 0)
+        status = commit(process, (uint32_t)depth, (uint32_t)numbers[1], ms);
     const struct loop *loop = &process->loop;
     if (status != MORTAR_OK || loop->sample_count == 0) {
         answer(status != MORTAR_OK ? status : MORTAR_E_TIMEOUT);
         return;
     }
-    (void)printf("ok %.0f %u %u\n", (double)loop->sample_count * 1000 / ms,
+    (void)printf("ok %.0f %u %u\n", (double)loop->sample_count * 1000 / (double)ms,
                  loop->samples[loop->sample_count / 2],
                  loop->samples[(uint64_t)loop->sample_count * 99 / 100]);
 }
 
-static void obey_load(struct process *process, const char *line)
+static void obey_load(struct process *process, const uint64_t numbers[NUMBERS_MAX])
 {
-    uint64_t count = 0;
-    uint32_t bytes = 0;
     enum mortar_status status = MORTAR_E_INVALID;
     const uint64_t start_us = now_us();
-    if (sscanf(line, "load %" SCNu64 " %" SCNu32, &count, &bytes) == 2 && bytes > 0 &&
-        bytes <= COMMAND_BYTES_MAX)
-        status = load(process, count, bytes);
+    if (numbers[1] > 0 && numbers[1] <= COMMAND_BYTES_MAX)
+        status = load(process, numbers[0], (uint32_t)numbers[1]);
     if (status == MORTAR_OK)
         (void)printf("ok %.3f\n", (double)(now_us() - start_us) / 1e6);
     else
@@ -399,18 +395,20 @@ static void obey_simple(struct process *process, const char *word, uint64_t numb
 
 static void obey(struct process *process, char *line)
 {
-    char word[32] = "";
-    uint64_t number = 0;
-    line[strcspn(line, "\n")] = '\0';
-    (void)sscanf(line, "%31s %" SCNu64, word, &number);
-    if (strcmp(word, "commit") == 0)
-        obey_commit(process, line);
-    else if (strcmp(word, "load") == 0)
-        obey_load(process, line);
-    else if (strcmp(word, "catchup") == 0)
-        obey_catch_up(process, number);
+    uint64_t numbers[NUMBERS_MAX] = {0};
+    const size_t word_bytes = strcspn(line, " \n");
+    char *at = line + word_bytes + (line[word_bytes] != '\0' ? 1 : 0);
+    line[word_bytes] = '\0';
+    for (uint32_t i = 0; i < NUMBERS_MAX; i++)
+        numbers[i] = strtoull(at, &at, 10);
+    if (strcmp(line, "commit") == 0)
+        obey_commit(process, numbers);
+    else if (strcmp(line, "load") == 0)
+        obey_load(process, numbers);
+    else if (strcmp(line, "catchup") == 0)
+        obey_catch_up(process, numbers[0]);
     else
-        obey_simple(process, word, number);
+        obey_simple(process, line, numbers[0]);
     (void)fflush(stdout);
 }
 

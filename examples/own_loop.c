@@ -23,6 +23,7 @@
 enum {
     MEMBERS = 3,
     LANES = 2,
+    LANE_COUNT = MEMBERS * MEMBERS * LANES, /* A member's own are never used. */
     TICK_MS = 10,
     QUEUE_FRAMES = 1024, /* Of one lane towards one member; what is beyond gets lost. */
     PREFIX_BYTES = 4,    /* Length before each frame, little-endian. */
@@ -288,8 +289,8 @@ static void member_settle(struct world *world, struct member *member)
 /* One turn of the loop: waits for bytes or the next tick, feeds the cores, carries out. */
 static void turn(struct world *world)
 {
-    struct pollfd fds[MEMBERS * MEMBERS * LANES];
-    for (uint32_t i = 0; i < MEMBERS * MEMBERS * LANES; i++) {
+    struct pollfd fds[LANE_COUNT];
+    for (uint32_t i = 0; i < LANE_COUNT; i++) {
         struct lane *lane =
             &world->members[i / LANES / MEMBERS].lanes[i / LANES % MEMBERS][i % LANES];
         if (lane->fd >= 0) lane_write(lane);
@@ -298,12 +299,12 @@ static void turn(struct world *world)
     }
     const uint64_t now = now_ms(CLOCK_MONOTONIC);
     const int wait_ms = now < world->next_tick_ms ? (int)(world->next_tick_ms - now) : 0;
-    if (poll(fds, MEMBERS * MEMBERS * LANES, wait_ms) < 0 && errno != EINTR) {
+    if (poll(fds, LANE_COUNT, wait_ms) < 0 && errno != EINTR) {
         perror("poll");
         world->failed = true;
         return;
     }
-    for (uint32_t i = 0; i < MEMBERS * MEMBERS * LANES; i++)
+    for (uint32_t i = 0; i < LANE_COUNT; i++)
         if (fds[i].revents & (POLLIN | POLLHUP))
             member_read(world, i / LANES / MEMBERS, i / LANES % MEMBERS,
                         (enum mortar_lane)(i % LANES));
