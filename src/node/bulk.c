@@ -18,7 +18,6 @@
 #include "os/clock.h"
 #include "os/memory.h"
 
-#include <stddef.h>
 #include <stdio.h>
 
 /* A frame on its way between the two threads. */

@@ -1,12 +1,10 @@
 /* node/group.c - opens and closes the group of a node. */
-#include "base/assert.h"
 #include "mortar/sync.h"
 #include "node/node_private.h"
 #include "os/clock.h"
 #include "os/memory.h"
 #include "os/random.h"
 
-#include <stddef.h>
 #include <string.h>
 
 #define REQUESTS_MAX_MAX (1u << 19) /* Twice in the table of calls: waits and the rest. */

@@ -9,8 +9,6 @@
 #include "os/clock.h"
 #include "os/memory.h"
 
-#include <stddef.h>
-
 /* A loop that was late gives the ticks that it missed, but not more than these at once. */
 #define TICKS_AT_ONCE_MAX 5u
 /* Effects may cause events, as when a full queue ends a link. More rounds wait for a tick. */

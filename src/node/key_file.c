@@ -16,7 +16,7 @@ static const char magic_line[] = "mortar key 1\n";
 static const char hex_digits[] = "0123456789abcdef";
 
 /* The longest file: magic, "birth " and "access 4294967295 ", hex digits and newlines. */
-_Static_assert(sizeof magic_line + 6 + 65 + BOND_KEYS_MAX * (18 + 65) <= KEY_FILE_BYTES_MAX,
+_Static_assert(sizeof magic_line + 6 + 65 + (size_t)BOND_KEYS_MAX * (18 + 65) <= KEY_FILE_BYTES_MAX,
                "a key file with all its keys fits");
 
 /* Takes `word` from the front; a failure is remembered by the reader. */

@@ -3,6 +3,7 @@
 #include "mortar/core.h"
 #include "node/mesh_private.h"
 #include "os/clock.h"
+#include "os/crypto.h"
 #include "os/memory.h"
 
 #include <stdio.h>

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "node/mesh_private.h"
 #include "os/clock.h"
+#include "os/crypto.h"
 #include "os/memory.h"
 
 #include <stdarg.h>

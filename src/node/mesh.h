@@ -20,10 +20,7 @@
 #define NODE_MESH_H
 
 #include "mortar/node.h"
-#include "node/key_file.h"
 #include "os/address.h"
-#include "os/crypto.h"
-#include "os/loop.h"
 #include "os/stream.h"
 #include "wire/bond.h"
 

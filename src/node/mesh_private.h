@@ -14,6 +14,7 @@
 
 #include "base/prng.h"
 #include "node/assembler.h"
+#include "node/key_file.h"
 #include "node/mesh.h"
 #include "wire/bond_handshake.h"
 
@@ -24,7 +25,7 @@
 #define BONDS_MAX        64u
 #define GOSSIP_TRIES_MAX 8u
 /* Received in bulk and not yet taken by the control thread, per link: beyond, reading pauses. */
-#define BULK_POSTED_BYTES_MAX (8u * 1024u * 1024u)
+#define BULK_POSTED_BYTES_MAX (UINT64_C(8) * 1024 * 1024)
 
 struct bond;
 struct target;

@@ -1,5 +1,4 @@
 /* node/watch.c - what can be seen of a group and its bonds: waits, status, metrics. */
-#include "base/assert.h"
 #include "node/node_private.h"
 #include "node/wait.h"
 #include "os/clock.h"
