@@ -28,7 +28,7 @@ enum {
     CAP_BYTES_PER_SECOND = 100000000
 };
 
-#define REFERENCE_BYTES (1024ull * 1024 * 1024)
+#define REFERENCE_BYTES (512ull * 1024 * 1024)
 
 struct bench {
     char folder[PATH_BYTES];
@@ -253,6 +253,15 @@ static bool load(struct bench *bench, const struct replay_case *what, uint64_t *
     return true;
 }
 
+static bool reference_measure(const struct bench *bench, double *out_rate)
+{
+    double rates[RUNS_MAX];
+    for (uint32_t run = 0; run < bench->runs; run++)
+        if (!tls_reference_measure(REFERENCE_BYTES, &rates[run])) return false;
+    *out_rate = report_median(rates, bench->runs);
+    return true;
+}
+
 static bool measure_replay(struct bench *bench, const struct replay_case *what)
 {
     uint64_t index = 0;
@@ -260,7 +269,7 @@ static bool measure_replay(struct bench *bench, const struct replay_case *what)
     double rate_1src = 0;
     double rate_3src = 0;
     struct outcome outcome = {0};
-    if (!tls_reference_measure(REFERENCE_BYTES, &reference)) return false;
+    if (!reference_measure(bench, &reference)) return false;
     if (!start_group(bench, GROUP_MAX, 1) || !load(bench, what, &index)) return false;
     if (!catch_up(bench, bench->runs, index, what->entries, &outcome)) return false;
     print_replay(bench, what, what->name_3src, &outcome, reference);
