@@ -138,15 +138,19 @@ static void look_for_end(struct replay_session *session)
     replay_session_move(session, REPLAY_PHASE_DONE);
 }
 
+#define PATIENCE_MAX 4u
+
 /* No verified progress for too long: first all sources rotate, then the plan is made anew, at last
- * the session fails (C5). */
+ * the session fails (C5). After each new plan the next stall is called one later, for as long as the
+ * session lasts: where a batch takes longer than stall_ms to arrive, plans would never end. */
 static void look_for_stall(struct replay_session *session)
 {
     if (session->now_ms - session->progress_ms >= session->options.give_up_ms) {
         replay_session_fail(session, MORTAR_E_STALLED);
         return;
     }
-    if (session->now_ms - session->stalled_ms < session->options.stall_ms) return;
+    const uint64_t wait_ms = (uint64_t)session->options.stall_ms << session->patience;
+    if (session->now_ms - session->stalled_ms < wait_ms) return;
     session->stalled_ms = session->now_ms;
     session->stalls++;
     for (uint8_t i = 0; i < MORTAR_MEMBERS_MAX; i++) {
@@ -158,6 +162,7 @@ static void look_for_stall(struct replay_session *session)
     }
     if (session->stalls < 2) return;
     session->restarts++;
+    if (session->patience < PATIENCE_MAX) session->patience++;
     if (session->below.active && !session->below.closing) {
         replay_below_end(session);
         replay_queue_clear(session, replay_log_end(session));

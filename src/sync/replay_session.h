@@ -149,6 +149,7 @@ struct replay_session {
     uint64_t progress_ms; /* Last verified progress. */
     uint64_t stalled_ms;  /* Last progress, or last time that something was done about a stall. */
     uint32_t stalls;      /* In a row. */
+    uint32_t patience;    /* A stall is called one after stall_ms << patience; grows with each. */
     uint64_t entries_done;
     uint64_t bytes_done;
     uint64_t bytes_held;
