@@ -214,6 +214,8 @@ class Demo:
         return left
 
     def close(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # Nothing breaks off the cleaning up.
         for member in self.members:
             member.end()
         shutil.rmtree(self.folder, ignore_errors=True)
