@@ -1,6 +1,6 @@
 #define _GNU_SOURCE
-/* bench/bench_group.c - what a group reaches over TLS on loopback: how fast it commits, and how fast
- * a member with nothing catches up by log replay. bench/README.md says what each case measures.
+/* bench/bench_group.c - what a group reaches over TLS on loopback: how fast it commits, and how
+ * fast a member with nothing catches up by log replay. bench/README.md says what a case measures.
  *
  * Every member is a process of its own (bench/member.h). The text that is replayed is the same
  * for all cases of one entry size: a leader that alone votes, and three followers, are loaded once;

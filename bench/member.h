@@ -1,18 +1,18 @@
 /* bench/member.h - one member of a benchmark's group, in a process of its own.
  *
- * The benchmark starts its own program again with member_word first; member_main() then obeys one
+ * The benchmark starts its own program again with MEMBER_WORD first; member_main() then obeys one
  * line after the other on stdin, and answers each with one line on stdout: "ok" and numbers, or
  * "error" and a text.
  *
  *   found | join                  ok                          (join does not wait)
  *   address                       ok HOST:PORT
- *   members N | voters N          ok                          when so many stand in the configuration
+ *   members N | voters N          ok                          when so many stand there
  *   applied INDEX                 ok                          when it is applied here
  *   committed                     ok INDEX
  *   load COUNT BYTES              ok SECONDS                  executes so many commands
  *   commit DEPTH BYTES MS         ok OPS P50_US P99_US        a closed loop with so many under way
  *   cap BYTES                     ok                          serves at most so many per second
- *   catchup INDEX                 ok and struct member_catchup  joins, until INDEX is applied
+ *   catchup INDEX                 ok MEMBER_CATCHUP_PRINT     joins, until INDEX is applied
  *   leave                         ok                          out of the configuration
  *   quit                          ends
  *

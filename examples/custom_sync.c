@@ -8,7 +8,7 @@
  *     custom_sync
  */
 #define _GNU_SOURCE /* nftw() */
-#include "custom_sync.h"
+#include "examples/custom_sync.h"
 
 #include "mortar/node.h"
 

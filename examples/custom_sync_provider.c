@@ -1,5 +1,5 @@
 /* custom_sync_provider.c - takes snapshots at markers, serves them, and the log. */
-#include "custom_sync.h"
+#include "examples/custom_sync.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* custom_sync_session.c - asks, fetches, loads, replays; one request is under way at a time. */
-#include "custom_sync.h"
+#include "examples/custom_sync.h"
 
 #include <inttypes.h>
 #include <stdio.h>
