@@ -294,13 +294,18 @@ static void hedge(struct replay_session *session, struct replay_chunk *chunk, bo
     if (late || idle_and_faster) ask(session, chunk, place);
 }
 
-/* A request is counted as lost after this time. A source that is slow, and not dead, is given
- * longer each time, or a slow link would never deliver anything. */
+/* A request is counted as lost after this time; a second source was asked before. A source that is
+ * slow, and not dead, is given longer each time, and then twice what it takes, or a slow link would
+ * never deliver anything. */
 static uint64_t give_up_ms(const struct replay_session *session, uint8_t place)
 {
-    const uint32_t timeouts = session->sources[place].timeouts;
-    const uint64_t factor = timeouts < SLOW_FACTOR_MAX ? timeouts + 1 : SLOW_FACTOR_MAX;
-    return session->options.fetch_timeout_ms * factor;
+    const struct replay_source *const source = &session->sources[place];
+    const uint64_t timeout_ms = session->options.fetch_timeout_ms;
+    const uint64_t most_ms = timeout_ms * SLOW_FACTOR_MAX;
+    uint64_t wait_ms = timeout_ms * (1 + (uint64_t)source->timeouts);
+    const uint64_t twice_ms = 2 * source->latency_us / 1000;
+    if (wait_ms < twice_ms) wait_ms = twice_ms;
+    return wait_ms < most_ms ? wait_ms : most_ms;
 }
 
 void replay_fetch_expire(struct replay_session *session)

@@ -127,6 +127,8 @@ static void a_lie_below_the_leaders_base_is_found_before_anything_is_kept(void *
         fake_expect_ready(world, 2000);
         assert_true(world->tampered > 0);
         assert_false(fake_source(world, 3)->dropped);
+        assert_true(fake_source(world, 2)->dropped);
+        if (i == 0) assert_int_equal(world->members[2].fetches, 0);
         fake_close(world);
     }
 }
@@ -182,8 +184,8 @@ static void a_leader_that_prunes_meanwhile_does_not_break_the_plan(void **state)
     fake_close(world);
 }
 
-/* An answer to a request from before the plan was shortened is no conflict. Method: the target moves
- * back while the second plan is under way. */
+/* An answer to a request from before the plan was cut is no conflict. Method: the target moves back
+ * while the second plan is under way. */
 static bool delay_second_plan(struct fake_world *world, struct fake_message *message)
 {
     if (fake_type(message) != REPLAY_PLAN) return true;

@@ -1,4 +1,4 @@
-/* The codecs of log replay: what is written is read back; any other bytes are refused or harmless. */
+/* The codecs of log replay: what is written is read back, all else is refused or harmless. */
 #include "sync/replay_message.h"
 #include "unit/sync/replay_codec.h"
 #include "unit/test.h"

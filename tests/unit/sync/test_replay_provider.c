@@ -71,7 +71,7 @@ static void availability_offers_only_committed_entries(void **state)
     fake_close(world);
 }
 
-/* Each range of a plan ends on the log's own point, is cut by bytes, and none lies beyond commit. */
+/* Each range of a plan ends on the log's own point and is cut by bytes; none is uncommitted. */
 static void plans_are_cut_by_bytes_and_end_at_the_commit_index(void **state)
 {
     (void)state;

@@ -125,12 +125,12 @@ static void w12d_a_session_that_nobody_answers_fails_as_stalled(void **state)
 {
     (void)state;
     struct fake_setup setup = {FAKE_SETUP};
-    setup.options.give_up_ms = 9000;
+    setup.options.give_up_ms = 12000;
     struct fake_world *const world = fake_open(&setup);
     for (uint32_t i = 1; i < 4; i++)
         world->members[i].alive = false;
     fake_begin(world);
-    assert_false(fake_run(world, 8900));
+    assert_false(fake_run(world, 11900));
     assert_string_equal(world->progress.waits_for, "the leader's plan of what is missing");
     assert_true(fake_run(world, 200));
     assert_int_equal(world->outcome, MORTAR_SYNC_FAILED);
@@ -248,6 +248,22 @@ static void a_target_that_moves_back_is_met_exactly(void **state)
     world->leader = 2;
     world->tail_base = world->points[1501];
     fake_expect_ready(world, 1501);
+    fake_close(world);
+}
+
+/* C4: the end is compared with the sum that the leader gives for it. */
+static void a_target_with_another_sum_fails_as_unverified(void **state)
+{
+    (void)state;
+    struct fake_setup setup = {FAKE_SETUP};
+    struct fake_world *const world = fake_open(&setup);
+    world->tail_open = true;
+    world->tail_base = world->points[1500];
+    world->tail_base.sum.high ^= 1;
+    fake_begin(world);
+    assert_true(fake_run(world, 3000));
+    assert_int_equal(world->outcome, MORTAR_SYNC_FAILED);
+    assert_int_equal(world->reason, MORTAR_E_UNVERIFIED);
     fake_close(world);
 }
 
@@ -384,6 +400,7 @@ int main(void)
         cmocka_unit_test(a_plan_of_an_older_term_is_not_taken),
         cmocka_unit_test(w14_a_tail_that_restarts_moves_the_target),
         cmocka_unit_test(a_target_that_moves_back_is_met_exactly),
+        cmocka_unit_test(a_target_with_another_sum_fails_as_unverified),
         cmocka_unit_test(w15_answers_to_an_earlier_session_are_ignored),
         cmocka_unit_test(w30_w32_ranges_are_appended_as_they_close_within_the_window),
         cmocka_unit_test(busy_threads_and_a_busy_log_only_delay),
