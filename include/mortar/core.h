@@ -98,7 +98,8 @@ MORTAR_API void mortar_core_stop(struct mortar_core *core);
 MORTAR_API void mortar_core_close(struct mortar_core *core); /* NULL is a no-op. */
 
 /* Founds the group: entry 1 with the birth id and key, one voter, this member.
- *   MORTAR_E_EXISTS  the log is not empty, or a configuration is known. */
+ *   MORTAR_E_EXISTS   the log is not empty, or a configuration is known.
+ *   MORTAR_E_INVALID  birth id or key is all zero. */
 MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_core_found(struct mortar_core *core, const struct mortar_birth_id *birth,
                   const uint8_t fingerprint_key[16]);

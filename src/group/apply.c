@@ -263,7 +263,6 @@ void apply_on_commit(struct mortar_core *core, struct mortar_position position)
     if (position.index == core->committed.index) return;
     core->committed = position;
     core->changed = true;
-    TRACE(core, COMMIT, NULL, position.index, position.term);
     const struct mortar_sync_provider_ops *ops = core->method->provider;
     if (core->provider_open && ops->committed != NULL) {
         ops->committed(core->provider.self, position);

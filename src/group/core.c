@@ -235,6 +235,9 @@ void core_learn_found(struct mortar_core *core, struct mortar_bytes payload)
 enum mortar_status mortar_core_found(struct mortar_core *core, const struct mortar_birth_id *birth,
                                      const uint8_t fingerprint_key[16])
 {
+    static const uint8_t zero[16] = {0};
+    if (memcmp(birth->bytes, zero, sizeof zero) == 0) return MORTAR_E_INVALID;
+    if (memcmp(fingerprint_key, zero, sizeof zero) == 0) return MORTAR_E_INVALID;
     if (log_last(core).index != 0 || raft_config_index(core->raft) != 0) return MORTAR_E_EXISTS;
     struct found found = {.birth = *birth};
     memcpy(found.fingerprint_key, fingerprint_key, sizeof found.fingerprint_key);

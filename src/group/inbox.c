@@ -239,7 +239,8 @@ static enum mortar_status on_part(struct mortar_core *core, const struct mortar_
     if (part_decode(payload, &part) != MORTAR_OK) return MORTAR_E_PROTOCOL;
     /* A method's message fits its frame, or is refused; its sum is checked with the frame. */
     if (part.inner_type == MESSAGE_SYNC) return MORTAR_E_PROTOCOL;
-    if (part.from_leader) raft_heard_leader(core->raft, from, part.term);
+    const uint64_t leads_term = part.from_leader ? part.term : 0;
+    drive(core, &(struct raft_event){.type = RAFT_HEARD, .from = *from, .term = leads_term});
     struct peer *peer = peer_find(core, from);
     if (peer == NULL) return MORTAR_OK;
     if (peer->part_buffer == NULL || peer->part_number != part.number) {

@@ -105,7 +105,6 @@ static void begin_local_round(struct mortar_core *core)
     uint64_t round;
     uint64_t index;
     if (!any_new(core) || raft_read_begin(core->raft, &round, &index) != MORTAR_OK) return;
-    TRACE(core, READ_ROUND, NULL, round, index);
     for (struct query *query = core->queries; query != NULL; query = query->next) {
         if (query->state != QUERY_NEW) continue;
         query->state = QUERY_ROUND;

@@ -6,10 +6,34 @@
 #include <string.h>
 
 static size_t allocated;
+static uint64_t allocations;
+static uint64_t fail_first;
+static uint64_t fail_count;
+
+uint64_t cluster_fail_allocation(uint64_t number)
+{
+    const uint64_t asked = allocations;
+    cluster_fail_allocations(number, 1);
+    return asked;
+}
+
+void cluster_fail_allocations(uint64_t number, uint64_t count)
+{
+    allocations = 0;
+    fail_first = number;
+    fail_count = number == 0 ? 0 : count;
+}
+
+static bool fails(void)
+{
+    allocations++;
+    return allocations >= fail_first && allocations < fail_first + fail_count;
+}
 
 static void *test_reserve(void *context, size_t bytes)
 {
     (void)context;
+    if (fails()) return NULL;
     allocated += bytes;
     return malloc(bytes == 0 ? 1 : bytes);
 }
@@ -17,6 +41,7 @@ static void *test_reserve(void *context, size_t bytes)
 static void *test_resize(void *context, void *block, size_t old_bytes, size_t new_bytes)
 {
     (void)context;
+    if (fails()) return NULL;
     allocated = allocated - old_bytes + new_bytes;
     return realloc(block, new_bytes);
 }
@@ -32,6 +57,22 @@ static void test_release(void *context, void *block, size_t bytes)
 
 static const struct mortar_allocator allocator = {
     .reserve = test_reserve, .resize = test_resize, .release = test_release};
+
+const struct mortar_allocator *cluster_allocator(void)
+{
+    return &allocator;
+}
+
+void cluster_count_anew(void)
+{
+    allocated = 0;
+    cluster_fail_allocation(0);
+}
+
+void cluster_assert_nothing_held(void)
+{
+    assert_int_equal(allocated, 0);
+}
 
 /* ---- The machine ---- */
 
@@ -145,7 +186,7 @@ static bool drain(struct cluster *cluster, uint32_t i)
             break;
         case MORTAR_EFFECT_WORK:
             if (effect.work.place == MORTAR_WORK_APPLY) {
-                assert_true(replica->apply_queued < 64);
+                assert_true(replica->apply_queued < CLUSTER_WORKS_MAX);
                 replica->apply_queue[replica->apply_queued++] = effect.work.work;
             } else {
                 mortar_core_work_run(effect.work.work);
@@ -171,13 +212,23 @@ static bool drain(struct cluster *cluster, uint32_t i)
     return any;
 }
 
+#define FRAME_TYPE_OFFSET 7u
+
+static enum cluster_fate fate_of(struct cluster *cluster, const struct packet *packet)
+{
+    if (cluster->filter == NULL) return CLUSTER_DELIVER;
+    return cluster->filter(cluster, packet, mortar_buffer_data(packet->frame)[FRAME_TYPE_OFFSET]);
+}
+
 static void deliver(struct cluster *cluster)
 {
     struct packet *packet = cluster->head;
     cluster->head = packet->next;
     if (cluster->head == NULL) cluster->tail = NULL;
     struct replica *to = &cluster->replicas[packet->to];
-    if (to->open && !cluster->cut[packet->from][packet->to]) {
+    const bool arrives = to->open && !cluster->cut[packet->from][packet->to];
+    const enum cluster_fate fate = arrives ? fate_of(cluster, packet) : CLUSTER_DROP;
+    for (int i = 0; i < (fate == CLUSTER_TWICE ? 2 : 1) && fate != CLUSTER_DROP; i++) {
         const struct mortar_group_id group = {{7}};
         const struct mortar_bytes bytes = {mortar_buffer_data(packet->frame),
                                            mortar_buffer_bytes(packet->frame)};
@@ -185,6 +236,7 @@ static void deliver(struct cluster *cluster)
         assert_int_equal(mortar_core_frame(to->core, &cluster->replicas[packet->from].id,
                                            packet->lane, packet->frame),
                          MORTAR_OK);
+        mortar_core_check(to->core);
         cluster->frames++;
         if (packet->lane == MORTAR_LANE_BULK) cluster->bulk_bytes += bytes.bytes;
     }
@@ -214,6 +266,7 @@ void cluster_run(struct cluster *cluster, uint64_t ms)
             struct replica *replica = &cluster->replicas[i];
             if (!replica->open) continue;
             mortar_core_tick(replica->core, cluster->now_ms, 1000000 + cluster->now_ms);
+            mortar_core_reap(replica->core);
         }
         cluster_settle(cluster);
     }
@@ -224,7 +277,7 @@ void cluster_run(struct cluster *cluster, uint64_t ms)
 void cluster_open(struct cluster *cluster)
 {
     memset(cluster, 0, sizeof *cluster);
-    allocated = 0;
+    cluster_count_anew();
     cluster->tune = (struct mortar_core_options){MORTAR_CORE_OPTIONS_INIT};
     const struct mortar_replay_options replay = {
         MORTAR_REPLAY_OPTIONS_INIT,
@@ -232,7 +285,7 @@ void cluster_open(struct cluster *cluster)
     assert_int_equal(mortar_sync_log_replay(&allocator, &replay, &cluster->method), MORTAR_OK);
 }
 
-static void open_replica(struct cluster *cluster, uint32_t i)
+void cluster_open_replica(struct cluster *cluster, uint32_t i)
 {
     struct replica *replica = &cluster->replicas[i];
     assert_false(replica->open);
@@ -251,8 +304,11 @@ static void open_replica(struct cluster *cluster, uint32_t i)
     options.seed = 1000 + i + births;
     struct mortar_storage storage;
     assert_int_equal(mortar_log_memory_open(&allocator, NULL, &storage), MORTAR_OK);
+    if (cluster->wrap != NULL) storage = cluster->wrap(storage);
+    const struct mortar_sync_method *method =
+        cluster->other_method != NULL ? cluster->other_method : cluster->method;
     assert_int_equal(mortar_core_open(&allocator, &options, &storage, &adder_ops, &replica->adder,
-                                      cluster->method, &replica->core),
+                                      method, &replica->core),
                      MORTAR_OK);
     replica->open = true;
     if (cluster->count < i + 1) cluster->count = i + 1;
@@ -279,7 +335,7 @@ static void link_all(struct cluster *cluster, uint32_t i)
 
 void cluster_found(struct cluster *cluster, uint32_t i)
 {
-    open_replica(cluster, i);
+    cluster_open_replica(cluster, i);
     const struct mortar_birth_id birth = {{42}};
     const uint8_t key[16] = {1};
     assert_int_equal(mortar_core_found(cluster->replicas[i].core, &birth, key), MORTAR_OK);
@@ -288,7 +344,7 @@ void cluster_found(struct cluster *cluster, uint32_t i)
 
 void cluster_join(struct cluster *cluster, uint32_t i)
 {
-    open_replica(cluster, i);
+    cluster_open_replica(cluster, i);
     link_all(cluster, i);
     mortar_core_join(cluster->replicas[i].core);
 }
@@ -356,7 +412,7 @@ void cluster_close(struct cluster *cluster)
     for (uint32_t i = 0; i < cluster->count; i++)
         cluster_kill(cluster, i);
     mortar_sync_log_replay_free(cluster->method);
-    assert_int_equal(allocated, 0);
+    cluster_assert_nothing_held();
 }
 
 int cluster_leader(struct cluster *cluster)
