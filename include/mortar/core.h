@@ -97,7 +97,8 @@ mortar_core_open(const struct mortar_allocator *allocator,
 MORTAR_API void mortar_core_stop(struct mortar_core *core);
 MORTAR_API void mortar_core_close(struct mortar_core *core); /* NULL is a no-op. */
 
-/* Founds the group: entry 1 with the birth id and key, one voter, this member.
+/* Founds the group: entry 1 with the birth id and key, one voter, this member. The log time begins
+ * with the wall clock of the last tick: tick once before.
  *   MORTAR_E_EXISTS   the log is not empty, or a configuration is known.
  *   MORTAR_E_INVALID  birth id or key is all zero. */
 MORTAR_API MORTAR_NODISCARD enum mortar_status

@@ -43,6 +43,7 @@ extern "C" {
     X(SYNC_DONE, "sync done", "session", "index", "term", "")                                      \
     X(SYNC_FAILED, "sync failed", "session", "reason", "", "")                                     \
     X(TAIL_OPEN, "tail open", "base", "term", "", "")                                              \
+    X(TAIL_CUT, "tail cut", "from", "last", "", "")                                                \
     X(TAIL_DROP, "tail drop", "base", "last", "", "")                                              \
     X(TAIL_ADOPT, "tail adopt", "base", "last", "", "")                                            \
     X(LEASE, "lease", "session", "from", "bytes", "")                                              \

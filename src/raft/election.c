@@ -128,6 +128,7 @@ void raft_on_tick(struct raft *raft, struct raft_effects *out)
         return;
     }
     raft->leader_silent++;
+    raft->unanswered_ticks++;
     raft->election_elapsed++;
     if (raft->election_elapsed >= raft->election_timeout) on_election_timeout(raft, out);
 }

@@ -112,7 +112,8 @@ struct raft {
     /* Ticks. */
     uint64_t election_elapsed;
     uint64_t election_timeout;
-    uint64_t leader_silent; /* Since a leader was heard; >= election_ticks_min: none is near. */
+    uint64_t unanswered_ticks; /* Since a part of the leader's was last answered. */
+    uint64_t leader_silent;    /* Since a leader was heard; >= election_ticks_min: none is near. */
     uint64_t heartbeat_elapsed;
 
     /* Follower, all of this term. */
@@ -281,5 +282,11 @@ bool raft_may_propose(const struct raft *raft);
 /* read.c */
 void raft_read_depart(struct raft *raft, struct raft_effects *out);
 void raft_read_confirm(struct raft *raft, struct raft_effects *out);
+
+/* A part of the leader's longer message came. */
+void raft_on_heard(struct raft *raft, const struct mortar_member_id *from, uint64_t term,
+                   struct raft_effects *out);
+/* Tells the leader what of the tail is held, without a request of its. */
+void raft_tail_answer(const struct raft *raft, struct raft_effects *out);
 
 #endif

@@ -12,12 +12,17 @@ const struct raft_config_slot *raft_config_latest(const struct raft *raft)
     return &raft->uncommitted[raft->uncommitted_count - 1];
 }
 
-static void announce(const struct raft *raft, struct raft_effects *out)
+static void trace_config(const struct raft *raft)
 {
     const struct raft_config_slot *latest = raft_config_latest(raft);
-    raft_push(out, RAFT_CONFIG);
     RAFT_TRACE(raft, CONFIG, NULL, latest->position.index, config_voter_count(&latest->config),
                latest->config.count, latest->config.joint);
+}
+
+static void announce(const struct raft *raft, struct raft_effects *out)
+{
+    raft_push(out, RAFT_CONFIG);
+    trace_config(raft);
 }
 
 void raft_config_push(struct raft *raft, struct mortar_position position,
@@ -53,7 +58,7 @@ static void commit_config(struct raft *raft, struct mortar_position position,
     raft->committed.position = position;
     raft->committed.config = *config;
     raft_members_rebuild(raft, out);
-    announce(raft, out);
+    raft_push(out, RAFT_CONFIG);
     if (config->joint || !was_member || config_find(config, self) != NULL) return;
     raft_push(out, RAFT_REMOVED);
 }
@@ -99,6 +104,7 @@ void raft_on_sync_config(struct raft *raft, uint64_t index, const struct config 
     (void)raft_term_at(raft, index, &position.term); /* Unknown below an installed base. */
     if (index <= raft->commit_index) {
         commit_config(raft, position, config, out);
+        trace_config(raft);
         return;
     }
     if (raft->uncommitted_count == RAFT_CONFIGS_MAX) {

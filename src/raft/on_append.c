@@ -69,13 +69,23 @@ static bool follow(struct raft *raft, const struct mortar_member_id *from, uint6
     return true;
 }
 
-void raft_heard_leader(struct raft *raft, const struct mortar_member_id *leader, uint64_t term)
+/* A long message occupies the lane for a while: its parts count as heartbeats of the leader that we
+ * follow (C8), and are answered like them, once per heartbeat, so that the leader hears from its
+ * majority too (6.2). */
+void raft_on_heard(struct raft *raft, const struct mortar_member_id *from, uint64_t term,
+                   struct raft_effects *out)
 {
     if (raft->role != MORTAR_FOLLOWER || term != raft->term) return;
-    if (mortar_member_id_is_none(leader)) return;
-    if (!mortar_member_id_equal(&raft->leader, leader)) return;
+    if (mortar_member_id_is_none(from) || !mortar_member_id_equal(&raft->leader, from)) return;
     raft->leader_silent = 0;
     raft->election_elapsed = 0;
+    if (raft->unanswered_ticks < raft->options.heartbeat_ticks) return;
+    raft->unanswered_ticks = 0;
+    if (raft->syncing) {
+        raft_tail_answer(raft, out);
+    } else {
+        raft_reply_matched(raft, out);
+    }
 }
 
 enum place { PLACE_MATCHES, PLACE_MISSING, PLACE_FOREIGN };

@@ -111,6 +111,12 @@ enum mortar_status raft_tune(struct raft *raft, const struct raft_options *optio
     return MORTAR_OK;
 }
 
+static void note_alive(struct raft *raft, const struct mortar_member_id *id)
+{
+    struct raft_member *member = raft_member_find(raft, id);
+    if (member != NULL) member->silent_ticks = 0;
+}
+
 static void on_receive(struct raft *raft, const struct raft_event *event, struct raft_effects *out)
 {
     const struct mortar_member_id *from = &event->from;
@@ -118,8 +124,7 @@ static void on_receive(struct raft *raft, const struct raft_event *event, struct
         raft_ignore(raft, from, event->message, RAFT_IGNORED_FROM_SELF);
         return;
     }
-    struct raft_member *member = raft_member_find(raft, from);
-    if (member != NULL) member->silent_ticks = 0;
+    note_alive(raft, from);
     switch (event->message) {
     case MESSAGE_VOTE_REQUEST:
         raft_on_vote_request(raft, from, &event->vote_request, out);
@@ -212,6 +217,10 @@ enum mortar_status raft_step(struct raft *raft, const struct raft_event *event,
         break;
     case RAFT_FLUSH:
         raft_on_flush(raft, out);
+        break;
+    case RAFT_HEARD:
+        note_alive(raft, &event->from);
+        raft_on_heard(raft, &event->from, event->term, out);
         break;
     case RAFT_LINK:
         on_link(raft, &event->from, event->up);

@@ -80,6 +80,8 @@ enum raft_event_type {
     RAFT_STORED,         /* Entries of the log are durable up to `index`. */
     RAFT_VOTE_STORED,    /* The last SAVE_VOTE of `term` is durable. */
     RAFT_FLUSH,          /* Send what can be sent. */
+    RAFT_HEARD,          /* A part of a longer message of `from`, which leads `term` by its own word
+                          (0: does not lead). */
     RAFT_LINK,           /* A bond came up or went down. */
     RAFT_SYNC_BEGUN,     /* A session runs: appends go to the tail range. */
     RAFT_SYNC_APPENDED,  /* The session appended verified, committed entries to the log, or cut or
@@ -109,7 +111,7 @@ struct raft_event {
             uint32_t count;
         } change;
         uint64_t index; /* STORED, SYNC_COMMITTED */
-        uint64_t term;  /* VOTE_STORED */
+        uint64_t term;  /* VOTE_STORED, HEARD */
         bool up;        /* LINK */
         struct {
             uint64_t index;
@@ -216,10 +218,6 @@ void raft_close(struct raft *raft); /* NULL is a no-op. */
  *   and those of config_apply(). */
 enum mortar_status raft_step(struct raft *raft, const struct raft_event *event,
                              struct raft_effects *out);
-
-/* A part of a longer message came from `leader`, which says that it leads `term`: counts as a
- * heartbeat when that is the leader we follow (C8), and is ignored otherwise. */
-void raft_heard_leader(struct raft *raft, const struct mortar_member_id *leader, uint64_t term);
 
 /* Begins a linearizable read (6.4): it may be answered once RAFT_READ_CONFIRMED has reached
  * `out_round`, from a state that contains `out_index`. The round leaves with the next FLUSH.

@@ -18,6 +18,11 @@ static void tail_reply(const struct raft *raft, uint64_t tail_index, uint64_t fi
     reply->first_missing = first_missing;
 }
 
+void raft_tail_answer(const struct raft *raft, struct raft_effects *out)
+{
+    tail_reply(raft, raft->tail_matched, 0, out);
+}
+
 void raft_tail_refuse(const struct raft *raft, uint64_t tail_index, struct raft_effects *out)
 {
     const uint64_t held = tail_index != 0 ? tail_index : raft->last.index;
@@ -115,7 +120,7 @@ static void take_tail(const struct raft *raft, const struct tail *tail,
                       const struct tail_intake *intake, struct raft_effects *out)
 {
     if (intake->cut_index != 0) {
-        RAFT_TRACE(raft, TRUNCATE, NULL, intake->cut_index, tail->last.index, 0, 0);
+        RAFT_TRACE(raft, TAIL_CUT, NULL, intake->cut_index, tail->last.index, 0, 0);
         raft_push(out, RAFT_TAIL_TRUNCATE)->index = intake->cut_index;
     }
     if (intake->count == 0) return;
@@ -163,7 +168,6 @@ void raft_tail_on_append(struct raft *raft, const struct append_request *message
     if (!holds) {
         raft->tail_matched = 0;
         raft_push(out, RAFT_TAIL_OPEN)->anchor = message->tail_base;
-        RAFT_TRACE(raft, TAIL_OPEN, &raft->leader, message->prev.index, message->prev.term, 0, 0);
     }
     take_tail(raft, holds ? &tail : &fresh, &intake, out);
     raft->tail_matched = raft_max(raft->tail_matched, intake.end.index);

@@ -401,13 +401,13 @@ static void a_long_command_causes_no_election(void **state)
 {
     (void)state;
     struct sim_options options = sessions_soon(15, 3);
-    options.network.bytes_per_s[MORTAR_LANE_CONTROL] = 2000000;
+    options.network.bytes_per_s[MORTAR_LANE_CONTROL] = 500000;
     struct sim *sim = world(&options, 3);
     const uint32_t leader = sim_leader(sim);
     struct mortar_core_status before;
     struct mortar_core_status after;
     sim_status(sim, leader, &before);
-    SIM_EXPECT(sim, sim_propose(sim, leader, 1, 1000000)); /* Half a second. */
+    SIM_EXPECT(sim, sim_propose(sim, leader, 1, 1000000)); /* Two seconds: longer than any election timeout. */
     sim_status(sim, leader, &after);
     SIM_EXPECT(sim, after.term == before.term && after.role == MORTAR_LEADER);
     SIM_EXPECT(sim, sim_run_until(sim, sim_converged, 20000));

@@ -104,6 +104,39 @@ static void a_leader_that_hears_no_majority_steps_down(void **state)
     solo_close(node);
 }
 
+/* Answers how many replies to the leader it led to. */
+static uint32_t heard(struct cluster_node *node, const struct mortar_member_id *from, uint64_t term)
+{
+    static struct raft_effects effects;
+    effects.count = 0;
+    const struct raft_event event = {.type = RAFT_HEARD, .from = *from, .term = term};
+    (void)raft_step(node->raft, &event, &effects);
+    for (uint32_t i = 0; i < effects.count; i++) {
+        assert_int_equal(effects.items[i].type, RAFT_SEND);
+        assert_int_equal(effects.items[i].send.message, MESSAGE_APPEND_REPLY);
+        assert_true(mortar_member_id_equal(&effects.items[i].send.to, from));
+    }
+    return effects.count;
+}
+
+/* C8, thesis 6.2: a long message must not look like silence, to either side. */
+static void parts_are_answered_once_per_heartbeat(void **state)
+{
+    (void)state;
+    struct cluster_node *node = solo_open(2);
+    solo_append(node, &(struct solo_append){.from = 1, .term = 2, .prev = at(1, 1)});
+    const struct mortar_member_id leader = cluster_id(1);
+    uint32_t replies = 0;
+    for (uint32_t i = 0; i < 60; i++) {
+        cluster_tick(node, 1);
+        for (uint32_t part = 0; part < 5; part++)
+            replies += heard(node, &leader, 2);
+    }
+    assert_in_range(replies, 5, 60);
+    assert_int_equal(heard(node, &leader, 1), 0); /* Of an earlier term: not our leader's. */
+    solo_close(node);
+}
+
 static void parts_of_the_leaders_messages_count_as_heartbeats(void **state)
 {
     (void)state;
@@ -113,13 +146,13 @@ static void parts_of_the_leaders_messages_count_as_heartbeats(void **state)
     const struct mortar_member_id other = cluster_id(2);
     for (uint32_t i = 0; i < 60; i++) {
         cluster_tick(node, 1);
-        raft_heard_leader(node->raft, &leader, 2);
+        heard(node, &leader, 2);
     }
     assert_int_equal(raft_role(node->raft), MORTAR_FOLLOWER);
     for (uint32_t i = 0; i < 60; i++) {
         cluster_tick(node, 1);
-        raft_heard_leader(node->raft, &other, 2);
-        raft_heard_leader(node->raft, &leader, 1);
+        heard(node, &other, 2);
+        heard(node, &leader, 1);
     }
     assert_int_equal(raft_role(node->raft), MORTAR_PRE_CANDIDATE);
     solo_close(node);
@@ -134,6 +167,7 @@ int main(void)
         cmocka_unit_test(a_lone_voter_leads_once_its_vote_is_durable),
         cmocka_unit_test(a_leader_that_hears_no_majority_steps_down),
         cmocka_unit_test(parts_of_the_leaders_messages_count_as_heartbeats),
+        cmocka_unit_test(parts_are_answered_once_per_heartbeat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
