@@ -192,7 +192,13 @@ bool bonds_add(struct link *link, const struct bond_peer *peer)
         dial_on_up(link);
     }
     if (smaller && bond->links[lane] == link) end_replaced(bond, link);
-    if (was_down) tell_link(mesh, &bond->member, lane, true);
+    if (was_down) {
+        char name[MORTAR_ID_TEXT_BYTES];
+        mortar_member_id_text(&bond->member, name);
+        mesh_log(mesh, MORTAR_LOG_DEBUG, "%s lane with %s stands",
+                 link->is_bulk ? "bulk" : "control", name);
+        tell_link(mesh, &bond->member, lane, true);
+    }
     if (is_new) on_bond(mesh, bond);
     return true;
 }

@@ -202,9 +202,13 @@ void dial_tick(struct mesh *mesh, uint64_t now_ms)
 
 void dial_on_up(struct link *link)
 {
-    if (link->target == NULL) return;
-    link->target->wait_ms = 0;
-    link->target->failures = 0;
+    struct mesh *const mesh = link->mesh;
+    if (link->target) {
+        link->target->wait_ms = 0;
+        link->target->failures = 0;
+    }
+    /* At once: whoever catches up begins now, and needs it. */
+    if (!mesh->is_ending) dial_bulk(mesh, link->bond, loop_now_ms(mesh->options.control));
 }
 
 /* A dialled bulk link ended; the bond may be gone as well. */
