@@ -17,7 +17,7 @@ const char *sim_fault_name(enum sim_fault fault)
 
 static struct replica_options replica_options_quiet(void)
 {
-    return (struct replica_options){
+    struct replica_options options = {
         .core = {MORTAR_CORE_OPTIONS_INIT},
         .replay = {MORTAR_REPLAY_OPTIONS_INIT},
         .machine = MACHINE_COUNTER,
@@ -26,6 +26,9 @@ static struct replica_options replica_options_quiet(void)
         .log = {.delay_us_min = 100, .delay_us_max = 100},
         .clock_ms = 1000000,
     };
+    mortar_core_options_complete(&options.core);
+    mortar_replay_options_complete(&options.replay);
+    return options;
 }
 
 struct sim_options sim_options_quiet(uint64_t seed)

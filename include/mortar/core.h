@@ -43,21 +43,25 @@ extern "C" {
 struct mortar_core;
 struct mortar_work; /* A piece of work under way; owned by the core, lent to the host. */
 
+#define MORTAR_PROMOTE_NOBODY UINT32_MAX
+
+/* A number that is 0 means its default, which stands last in its comment. */
 struct mortar_core_options {
     uint32_t struct_bytes;
     struct mortar_member_id self;
     struct mortar_group_id group;
-    const char *network;        /* Name space; copied. */
-    const char *address;        /* Where others reach us; copied; may be "". */
-    uint64_t seed;              /* Same seed and events, same effects. */
-    bool observer;              /* Join as an observer: a learner that refuses promotion. */
-    uint32_t tick_ms;           /* Real length of a tick; 10. */
-    uint32_t heartbeat_ticks;   /* 10 */
-    uint32_t election_ticks;    /* Timeout is uniform in [this, 2 * this); 60. */
-    uint32_t reluctant_factor;  /* Leadership preference: 1 normal; else multiplies the timeout. */
-    uint32_t target_voters;     /* 1, 3, 5 or 7; 0: promote nobody by itself; 3. */
-    uint32_t command_bytes_max; /* 1 MiB; at most MORTAR_COMMAND_BYTES_LIMIT. */
-    uint32_t requests_max;      /* Waiting at once; beyond: MORTAR_E_BUSY; 65536. */
+    const char *network;       /* Name space; copied. */
+    const char *address;       /* Where others reach us; copied; may be "". */
+    uint64_t seed;             /* Same seed and events, same effects. */
+    bool observer;             /* Join as an observer: a learner that refuses promotion. */
+    uint32_t tick_ms;          /* Real length of a tick; 10. */
+    uint32_t heartbeat_ticks;  /* 10 */
+    uint32_t election_ticks;   /* Timeout is uniform in [this, 2 * this); 60. */
+    uint32_t reluctant_factor; /* Leadership preference: 1 normal; else multiplies the timeout. */
+    uint32_t
+        target_voters; /* Promote learners up to 1, 3, 5 or 7 voters, or MORTAR_PROMOTE_NOBODY; 3. */
+    uint32_t command_bytes_max;     /* 1 MiB; at most MORTAR_COMMAND_BYTES_LIMIT. */
+    uint32_t requests_max;          /* Waiting at once; beyond: MORTAR_E_BUSY; 65536. */
     uint64_t uncommitted_bytes_max; /* 64 MiB */
     uint64_t window_bytes;          /* Appends in flight per follower; 4 MiB. */
     uint64_t resend_bytes;          /* More than that is missing: a session (6.2); 1 MiB. */
@@ -72,15 +76,10 @@ struct mortar_core_options {
     uint64_t (*clock_us)(void *context);
     void *clock_context;
 };
-#define MORTAR_CORE_OPTIONS_INIT                                                                   \
-    .struct_bytes = (uint32_t)sizeof(struct mortar_core_options), .tick_ms = 10,                   \
-    .heartbeat_ticks = 10, .election_ticks = 60, .reluctant_factor = 1, .target_voters = 3,        \
-    .command_bytes_max = 1024u * 1024u, .requests_max = 65536,                                     \
-    .uncommitted_bytes_max = UINT64_C(64) * 1024 * 1024,                                           \
-    .window_bytes = UINT64_C(4) * 1024 * 1024, .resend_bytes = UINT64_C(1024) * 1024,              \
-    .tail_bytes_max = UINT64_C(256) * 1024 * 1024, .tail_window_bytes = UINT64_C(1024) * 1024,     \
-    .lease_bytes_max = UINT64_C(1024) * 1024 * 1024, .lease_ms = 10000,                            \
-    .apply_bytes = 1024u * 1024u, .time_gap_ms = 10000
+#define MORTAR_CORE_OPTIONS_INIT .struct_bytes = (uint32_t)sizeof(struct mortar_core_options)
+
+/* Puts the default in place of every number that is 0, as open and tune do. */
+MORTAR_API void mortar_core_options_complete(struct mortar_core_options *options);
 
 /* Opens a replica over a storage, which it keeps and closes. `machine_ops` NULL: elects a leader
  * and nothing else. `method` must outlive the core.

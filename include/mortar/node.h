@@ -35,6 +35,9 @@ extern "C" {
 struct mortar_node;
 struct mortar_group;
 
+/* The allocator that a node uses when it is given none: malloc. */
+MORTAR_API const struct mortar_allocator *mortar_default_allocator(void);
+
 enum mortar_completion_mode { MORTAR_COMPLETE_CALLBACK = 0, MORTAR_COMPLETE_QUEUE = 1 };
 
 enum mortar_log_level {
@@ -44,6 +47,7 @@ enum mortar_log_level {
     MORTAR_LOG_DEBUG = 3
 };
 
+/* A number that is 0 means its default, which stands last in its comment. */
 struct mortar_node_options {
     uint32_t struct_bytes;
     const char
@@ -69,11 +73,7 @@ struct mortar_node_options {
     void *context;             /* Of log and on_fatal; both may run on any thread of the node. */
     struct mortar_trace trace; /* On the node's thread. */
 };
-#define MORTAR_NODE_OPTIONS_INIT                                                                   \
-    .struct_bytes = (uint32_t)sizeof(struct mortar_node_options), .completions_max = 65536,        \
-    .handshake_ms = 5000, .half_open_max = 64, .links_max = 256, .heartbeat_ms = 500,              \
-    .heartbeats_missed_max = 6, .reconnect_ms_min = 50, .reconnect_ms_max = 2000,                  \
-    .send_queue_bytes_max = UINT64_C(64) * 1024 * 1024
+#define MORTAR_NODE_OPTIONS_INIT .struct_bytes = (uint32_t)sizeof(struct mortar_node_options)
 
 /* Opens the directory, makes or reads the identity, listens, starts the threads.
  *   MORTAR_E_INVALID         an option is missing or out of range.
@@ -181,7 +181,7 @@ MORTAR_API void mortar_result_release(struct mortar_result *result);
 
 /* Executes commands, all or none submitted together; success means that every one of them was
  * committed at first..last and applied, and carries its replies (C1).
- * Completion: OK; MORTAR_UNKNOWN; MORTAR_E_LOST, MORTAR_E_TIMEOUT, MORTAR_E_NO_LEADER (none of them
+ * Completion: OK; MORTAR_UNKNOWN; MORTAR_E_BUSY (the leader's queue is full), MORTAR_E_LOST, MORTAR_E_TIMEOUT, MORTAR_E_NO_LEADER (none of them
  * was or will be executed); MORTAR_E_CLOSED, MORTAR_E_FAILED, MORTAR_E_REMOVED.
  * Returns: MORTAR_E_BUSY, MORTAR_E_TOO_LARGE, MORTAR_E_INVALID, MORTAR_E_NO_MEMORY. */
 MORTAR_API MORTAR_NODISCARD enum mortar_status

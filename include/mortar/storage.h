@@ -123,10 +123,10 @@ struct mortar_storage {
 
 struct mortar_log_memory_options {
     uint32_t struct_bytes;
-    uint32_t block_bytes; /* Small appends are gathered in blocks of this size; 256 KiB. */
+    uint32_t block_bytes; /* Small appends are gathered in blocks of this size; 0: 256 KiB. */
 };
 #define MORTAR_LOG_MEMORY_OPTIONS_INIT                                                             \
-    .struct_bytes = (uint32_t)sizeof(struct mortar_log_memory_options), .block_bytes = 256u * 1024u
+    .struct_bytes = (uint32_t)sizeof(struct mortar_log_memory_options)
 
 /* The in-memory log: everything is complete when it is submitted, and gone with the process.
  * Keeps a copy of `allocator`. options NULL: the defaults.

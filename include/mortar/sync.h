@@ -24,6 +24,7 @@
 #define MORTAR_SYNC_H
 
 #include "mortar/storage.h"
+#include "mortar/trace.h"
 #include "mortar/types.h"
 
 #ifdef __cplusplus
@@ -155,9 +156,24 @@ MORTAR_API uint64_t mortar_sync_now_ms(const struct mortar_sync *sync);
 /* The allocator of the group. */
 MORTAR_API const struct mortar_allocator *mortar_sync_allocator(const struct mortar_sync *sync);
 
+/* Emits an event about `other` (NULL: none) to the trace of the group, if there is one. */
+MORTAR_API void mortar_sync_trace(struct mortar_sync *sync, enum mortar_trace_kind kind,
+                                  const struct mortar_member_id *other, uint64_t a, uint64_t b,
+                                  uint64_t c, uint64_t d);
+
 /* The members that a bond stands with now; fills up to `capacity`, answers how many. own */
 MORTAR_API uint32_t mortar_sync_bonds(const struct mortar_sync *sync,
                                       struct mortar_member_id *out_members, uint32_t capacity);
+
+/* The configuration in force here, the latest in the log; a replica that has none yet knows nobody.
+ * Fills up to `capacity`, answers how many. own */
+struct mortar_sync_member {
+    struct mortar_member_id id;
+    bool voter_old; /* Votes in the old half of a joint configuration. */
+    bool voter_new; /* Votes in the new half, or in a plain configuration. */
+};
+MORTAR_API uint32_t mortar_sync_members(const struct mortar_sync *sync,
+                                        struct mortar_sync_member *out_members, uint32_t capacity);
 
 /* The log: positions are `same` once committed, the extent is `own`. */
 MORTAR_API struct mortar_anchor_point mortar_sync_log_base(const struct mortar_sync *sync);
@@ -199,7 +215,9 @@ MORTAR_API uint8_t *mortar_sync_message_data(struct mortar_sync_message *message
 MORTAR_API void mortar_sync_message_seal(struct mortar_sync_message *message, size_t bytes);
 MORTAR_API void mortar_sync_message_discard(struct mortar_sync_message *message); /* NULL: no-op */
 /* Takes the sealed message whatever it answers.
- *   MORTAR_E_NOT_FOUND  no bond stands with `to`.
+ *   MORTAR_E_NOT_FOUND  no bond stands with `to`, or not on this lane yet: the bulk lane comes up
+ *                       a moment after the control lane. A question that cannot be answered for
+ *                       that is better refused than dropped: its asker would wait in vain.
  *   MORTAR_E_TOO_LARGE  beyond the lane's or the method's bound.
  *   MORTAR_E_BUSY       the queue towards `to` is full. */
 MORTAR_API enum mortar_status mortar_sync_send(struct mortar_sync *sync,
@@ -257,7 +275,8 @@ MORTAR_API bool mortar_sync_session_tail(const struct mortar_sync_session *sessi
 /* The first index that the session still needs from others' logs: rides on the lease (C9). */
 MORTAR_API void mortar_sync_session_needs(struct mortar_sync_session *session, uint64_t index);
 
-/* Writing the log: from create's return to destroy, else MORTAR_E_INVALID. All three show at once in the questions above; durability follows by itself.
+/* Writing the log: from create's return to destroy, else MORTAR_E_INVALID. All three show at once in
+ * the questions above; durability follows by itself.
  * append: a run that continues the log and was verified against the group (C4); shares it.
  *   MORTAR_E_INVALID    does not continue the log, or has a newer term than this replica (C3).
  *   MORTAR_E_CORRUPT    not a run, or a configuration in it cannot be read.
@@ -303,21 +322,23 @@ mortar_log_run_verify(struct mortar_bytes run, const struct mortar_anchor_point 
 
 /* ---- Built in ---- */
 
+/* A number that is 0 means its default, which stands last in its comment. */
 struct mortar_replay_options {
     uint32_t struct_bytes;
-    uint32_t batch_bytes;            /* One request; 1 MiB. */
+    uint32_t batch_bytes;            /* Most in one request, less on slow links; 1 MiB. */
     uint32_t window_bytes;           /* Most in flight or held, all sources together; 32 MiB. */
     uint32_t source_window_bytes;    /* Most in flight from one source; 8 MiB. */
-    uint32_t fetch_timeout_ms;       /* A request unanswered for so long goes elsewhere; 2000. */
+    uint32_t fetch_timeout_ms;       /* A request unanswered for so long goes elsewhere, later when
+                                        its source is known to be slow; 2000. */
     uint32_t stall_ms;               /* No verified progress for so long: sources rotate, then the
                                         plan is made anew; 3000. */
     uint32_t give_up_ms;             /* No verified progress for so long: FAILED; 60000. */
     uint64_t serve_bytes_per_second; /* As a source: cap on what is served; 0: none. */
 };
-#define MORTAR_REPLAY_OPTIONS_INIT                                                                 \
-    .struct_bytes = (uint32_t)sizeof(struct mortar_replay_options), .batch_bytes = 1024u * 1024u,  \
-    .window_bytes = 32u * 1024u * 1024u, .source_window_bytes = 8u * 1024u * 1024u,                \
-    .fetch_timeout_ms = 2000, .stall_ms = 3000, .give_up_ms = 60000
+#define MORTAR_REPLAY_OPTIONS_INIT .struct_bytes = (uint32_t)sizeof(struct mortar_replay_options)
+
+/* Puts the default in place of every number that is 0, as making and tuning do. */
+MORTAR_API void mortar_replay_options_complete(struct mortar_replay_options *options);
 
 /* Log replay (design 6.1.1): fetches missing entries from several members at once. Works with any
  * machine. Makes a method named "log-replay", epoch 1; options NULL: the defaults.

@@ -35,7 +35,8 @@ static bool options_are_sound(const struct mortar_core_options *o)
     if (mortar_member_id_is_none(&o->self)) return false;
     if (o->tick_ms == 0 || o->heartbeat_ticks == 0) return false;
     if (o->election_ticks <= o->heartbeat_ticks || o->reluctant_factor == 0) return false;
-    if (o->target_voters > 7 || (o->target_voters != 0 && o->target_voters % 2 == 0)) return false;
+    const bool promotes = o->target_voters != MORTAR_PROMOTE_NOBODY;
+    if (promotes && (o->target_voters > 7 || o->target_voters % 2 == 0)) return false;
     if (o->command_bytes_max == 0 || o->command_bytes_max > MORTAR_COMMAND_BYTES_LIMIT) {
         return false;
     }
@@ -44,16 +45,49 @@ static bool options_are_sound(const struct mortar_core_options *o)
     return o->time_gap_ms >= 1000 && o->lease_ms >= 1000;
 }
 
+static void default_32(uint32_t *value, uint32_t otherwise)
+{
+    if (*value == 0) *value = otherwise;
+}
+
+static void default_64(uint64_t *value, uint64_t otherwise)
+{
+    if (*value == 0) *value = otherwise;
+}
+
+#define MIB (1024u * 1024u)
+
+void mortar_core_options_complete(struct mortar_core_options *options)
+{
+    default_32(&options->tick_ms, 10);
+    default_32(&options->heartbeat_ticks, 10);
+    default_32(&options->election_ticks, 60);
+    default_32(&options->reluctant_factor, 1);
+    default_32(&options->target_voters, 3);
+    default_32(&options->command_bytes_max, MIB);
+    default_32(&options->requests_max, 65536);
+    default_64(&options->uncommitted_bytes_max, 64u * MIB);
+    default_64(&options->window_bytes, 4u * MIB);
+    default_64(&options->resend_bytes, MIB);
+    default_64(&options->tail_bytes_max, 256u * MIB);
+    default_64(&options->tail_window_bytes, MIB);
+    default_64(&options->lease_bytes_max, 1024u * MIB);
+    default_32(&options->lease_ms, 10000);
+    default_32(&options->apply_bytes, MIB);
+    default_32(&options->time_gap_ms, 10000);
+}
+
 /* A caller built against an older header gives a shorter struct: the rest keeps its default. */
 static bool options_copy(const struct mortar_core_options *from, struct mortar_core_options *out)
 {
-    const struct mortar_core_options defaults = {MORTAR_CORE_OPTIONS_INIT};
     if (from->struct_bytes < offsetof(struct mortar_core_options, seed)) return false;
-    *out = defaults;
-    const size_t bytes = from->struct_bytes < sizeof *out ? from->struct_bytes : sizeof *out;
-    memcpy(out, from, bytes);
-    out->struct_bytes = (uint32_t)sizeof *out;
-    return true;
+    struct mortar_core_options options = {0};
+    memcpy(&options, from,
+           from->struct_bytes < sizeof options ? from->struct_bytes : sizeof options);
+    options.struct_bytes = (uint32_t)sizeof options;
+    mortar_core_options_complete(&options);
+    *out = options;
+    return options_are_sound(out);
 }
 
 /* Records of one append: what fits a control frame with its headers. */
@@ -74,7 +108,7 @@ static struct raft_options raft_options_of(const struct mortar_core *core)
         .resend_bytes = o->resend_bytes,
         .tail_window_bytes = o->tail_window_bytes,
         .uncommitted_bytes_max = o->uncommitted_bytes_max,
-        .target_voters = o->target_voters,
+        .target_voters = o->target_voters == MORTAR_PROMOTE_NOBODY ? 0 : o->target_voters,
         .trace = o->trace,
     };
 }

@@ -74,6 +74,13 @@ const struct mortar_allocator *mortar_sync_allocator(const struct mortar_sync *s
     return &sync->core->allocator;
 }
 
+void mortar_sync_trace(struct mortar_sync *sync, enum mortar_trace_kind kind,
+                       const struct mortar_member_id *other, uint64_t a, uint64_t b, uint64_t c,
+                       uint64_t d)
+{
+    core_trace(sync->core, kind, other, (const uint64_t[4]){a, b, c, d});
+}
+
 const struct mortar_machine_ops *mortar_sync_machine_ops(const struct mortar_sync *sync)
 {
     return sync->core->machine_ops;
@@ -88,6 +95,18 @@ uint32_t mortar_sync_bonds(const struct mortar_sync *sync, struct mortar_member_
         if (peer->used && peer->up[MORTAR_LANE_CONTROL]) out_members[count++] = peer->id;
     }
     return count;
+}
+
+uint32_t mortar_sync_members(const struct mortar_sync *sync, struct mortar_sync_member *out_members,
+                             uint32_t capacity)
+{
+    const struct config *config = raft_config(sync->core->raft);
+    for (uint32_t i = 0; i < config->count && i < capacity; i++) {
+        const struct config_member *member = &config->members[i];
+        out_members[i] = (struct mortar_sync_member){
+            .id = member->id, .voter_old = member->voter_old, .voter_new = member->voter_new};
+    }
+    return config->count;
 }
 
 struct mortar_anchor_point mortar_sync_log_base(const struct mortar_sync *sync)

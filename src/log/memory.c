@@ -320,12 +320,13 @@ enum mortar_status mortar_log_memory_open(const struct mortar_allocator *allocat
                                           struct mortar_storage *out_storage)
 {
     struct mortar_log_memory_options known = {MORTAR_LOG_MEMORY_OPTIONS_INIT};
-    _Static_assert(sizeof known == 8, "a field was added: its default belongs above");
+    _Static_assert(sizeof known == 8, "a field was added: its default belongs below");
     if (options != NULL) {
         if (options->struct_bytes < sizeof options->struct_bytes) return MORTAR_E_INVALID;
         if (options->struct_bytes > sizeof known) return MORTAR_E_INVALID;
         memcpy(&known, options, options->struct_bytes);
     }
+    if (known.block_bytes == 0) known.block_bytes = 256u * 1024u;
     if (known.block_bytes < BLOCK_BYTES_MIN || known.block_bytes > BLOCK_BYTES_MAX) {
         return MORTAR_E_INVALID;
     }

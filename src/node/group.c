@@ -43,6 +43,7 @@ static void take_options(const struct mortar_group_options *given,
         memcpy(&core, &taken.core, taken.core.struct_bytes);
         taken.core = core;
     }
+    mortar_core_options_complete(&taken.core);
     *out_options = taken;
 }
 
@@ -433,7 +434,7 @@ enum mortar_status mortar_group_tune(struct mortar_group *group,
     const size_t known = sizeof *taken;
     if (options->struct_bytes < sizeof options->struct_bytes) return MORTAR_E_INVALID;
     memcpy(taken, options, options->struct_bytes < known ? options->struct_bytes : known);
-    if (taken->tick_ms == 0 || taken->election_ticks == 0) return MORTAR_E_INVALID;
+    mortar_core_options_complete(taken);
     enum mortar_status status = group_enter(group);
     if (status != MORTAR_OK) return status;
     taken->struct_bytes = (uint32_t)known;

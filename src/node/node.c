@@ -70,6 +70,24 @@ static enum mortar_status check_options(const struct mortar_node_options *option
     return MORTAR_OK;
 }
 
+const struct mortar_allocator *mortar_default_allocator(void)
+{
+    return &memory_default;
+}
+
+static void complete_options(struct mortar_node_options *options)
+{
+    if (options->completions_max == 0) options->completions_max = 65536;
+    if (options->handshake_ms == 0) options->handshake_ms = 5000;
+    if (options->half_open_max == 0) options->half_open_max = 64;
+    if (options->links_max == 0) options->links_max = 256;
+    if (options->heartbeat_ms == 0) options->heartbeat_ms = 500;
+    if (options->heartbeats_missed_max == 0) options->heartbeats_missed_max = 6;
+    if (options->reconnect_ms_min == 0) options->reconnect_ms_min = 50;
+    if (options->reconnect_ms_max == 0) options->reconnect_ms_max = 2000;
+    if (options->send_queue_bytes_max == 0) options->send_queue_bytes_max = 64u * 1024u * 1024u;
+}
+
 static enum mortar_status take_options(struct mortar_node *node,
                                        const struct mortar_node_options *given)
 {
@@ -78,6 +96,7 @@ static enum mortar_status take_options(struct mortar_node *node,
         return bad_option("struct_bytes is not set: use MORTAR_NODE_OPTIONS_INIT");
     }
     memcpy(&taken, given, given->struct_bytes < sizeof taken ? given->struct_bytes : sizeof taken);
+    complete_options(&taken);
     node->options = taken;
     const enum mortar_status status = check_options(&taken);
     if (status != MORTAR_OK) return status;

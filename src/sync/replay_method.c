@@ -29,6 +29,21 @@ static bool within(uint32_t value, uint32_t min, uint32_t max)
     return value >= min && value <= max;
 }
 
+static void complete(uint32_t *value, uint32_t otherwise)
+{
+    if (*value == 0) *value = otherwise;
+}
+
+void mortar_replay_options_complete(struct mortar_replay_options *options)
+{
+    complete(&options->batch_bytes, 1024u * 1024u);
+    complete(&options->window_bytes, 32u * 1024u * 1024u);
+    complete(&options->source_window_bytes, 8u * 1024u * 1024u);
+    complete(&options->fetch_timeout_ms, 2000);
+    complete(&options->stall_ms, 3000);
+    complete(&options->give_up_ms, 60000);
+}
+
 /* Gives defaults to what `options` lacks, and checks all. */
 static enum mortar_status options_complete(const struct mortar_replay_options *options,
                                            struct mortar_replay_options *out_options)
@@ -40,6 +55,7 @@ static enum mortar_status options_complete(const struct mortar_replay_options *o
         memcpy(&known, options, options->struct_bytes);
         known.struct_bytes = (uint32_t)sizeof known;
     }
+    mortar_replay_options_complete(&known);
     const bool valid = within(known.batch_bytes, BATCH_BYTES_MIN, BATCH_BYTES_MAX) &&
                        within(known.window_bytes, known.batch_bytes, WINDOW_BYTES_MAX) &&
                        within(known.source_window_bytes, known.batch_bytes, WINDOW_BYTES_MAX) &&

@@ -102,17 +102,44 @@ static void serve_refuse(struct replay_serve *serve, enum replay_refusal reason)
 
 static void serve_continue(struct replay_serve *serve);
 
+static bool session_has_ended(const struct replay_server *server,
+                              const struct mortar_member_id *member, uint64_t session)
+{
+    const uint32_t kept =
+        server->ended_count < SERVE_ENDED_MAX ? server->ended_count : SERVE_ENDED_MAX;
+    for (uint32_t i = 0; i < kept; i++) {
+        const struct replay_ended *const ended = &server->ended[i];
+        if (ended->session == session && mortar_member_id_equal(&ended->member, member)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void note_ended(struct replay_server *server, const struct mortar_member_id *member,
+                       uint64_t session)
+{
+    if (session_has_ended(server, member, session)) return;
+    server->ended[server->ended_count++ % SERVE_ENDED_MAX] =
+        (struct replay_ended){.member = *member, .session = session};
+}
+
 static void serve_send(struct replay_serve *serve)
 {
+    if (session_has_ended(serve->server, &serve->to, serve->session)) {
+        serve_end(serve); /* It would only fill the lane before what is still wanted. */
+        return;
+    }
     struct mortar_sync_message *const message = serve->message;
     serve->message = NULL; /* Sending takes it, whatever it answers. */
     const enum mortar_status status = mortar_sync_send(serve->server->sync, &serve->to, message);
-    if (status == MORTAR_E_BUSY) {
+    /* NOT_FOUND: the asker's bulk lane comes up a moment after its control lane. */
+    if (status == MORTAR_E_BUSY || status == MORTAR_E_NOT_FOUND) {
         serve_refuse(serve, REPLAY_BUSY);
     } else if (status == MORTAR_E_TOO_LARGE) {
         serve_refuse(serve, REPLAY_TOO_LARGE);
     } else {
-        serve_end(serve); /* Sent, or the asker is gone. */
+        serve_end(serve);
     }
 }
 
@@ -237,9 +264,57 @@ static bool member_has_room(const struct replay_server *server,
     return count == 0 || (count < SERVES_PER_MEMBER && held + bytes <= SERVE_BYTES_PER_MEMBER);
 }
 
+/* A member has one session at a time: another one of it means that those before have ended. */
+static void supersede(struct replay_server *server, const struct mortar_member_id *member,
+                      uint64_t session)
+{
+    for (uint32_t i = server->count; i > 0; i--) {
+        struct replay_serve *const serve = server->serves[i - 1];
+        const bool other =
+            mortar_member_id_equal(&serve->to, member) && serve->session != session;
+        if (!other) continue;
+        note_ended(server, member, serve->session);
+        if (serve->state == SERVE_QUEUED) serve_end(serve);
+    }
+}
+
+/* The same range, asked for again while it still waits here: one answer will do for both, and it
+ * keeps its place. */
+static bool is_queued_already(struct replay_server *server, const struct mortar_member_id *member,
+                              uint64_t session, const struct replay_fetch *fetch)
+{
+    for (uint32_t i = 0; i < server->count; i++) {
+        struct replay_serve *const serve = server->serves[i];
+        const bool same = serve->state == SERVE_QUEUED && serve->session == session &&
+                          serve->fetch.first == fetch->first && serve->fetch.last == fetch->last &&
+                          serve->fetch.id < fetch->id && mortar_member_id_equal(&serve->to, member);
+        if (!same) continue;
+        serve->fetch.id = fetch->id;
+        return true;
+    }
+    return false;
+}
+
+void replay_server_on_cancel(struct replay_server *server, const struct mortar_member_id *from,
+                             uint64_t session, const struct replay_cancel *cancel)
+{
+    if (cancel->first == 1 && cancel->last == UINT64_MAX) note_ended(server, from, session);
+    for (uint32_t i = server->count; i > 0; i--) {
+        struct replay_serve *const serve = server->serves[i - 1];
+        const bool meant = serve->state == SERVE_QUEUED && serve->session == session &&
+                           serve->fetch.first >= cancel->first &&
+                           serve->fetch.last <= cancel->last &&
+                           mortar_member_id_equal(&serve->to, from);
+        if (meant) serve_end(serve);
+    }
+}
+
 void replay_server_on_fetch(struct replay_server *server, const struct mortar_member_id *from,
                             uint64_t session, const struct replay_fetch *fetch)
 {
+    if (session_has_ended(server, from, session)) return;
+    supersede(server, from, session);
+    if (is_queued_already(server, from, session, fetch)) return;
     const struct mortar_anchor_point base = mortar_sync_log_base(server->sync);
     const uint64_t commit = mortar_sync_committed(server->sync).index;
     if (fetch->first <= base.position.index) {
@@ -296,13 +371,40 @@ static uint64_t allowance_due_ms(const struct replay_server *server, uint64_t ra
     return server->allowance_ms + debt * 1000 / rate + 1;
 }
 
-/* The oldest fetch that has not begun; NULL: none. */
+static int compare(const struct mortar_member_id *a, const struct mortar_member_id *b)
+{
+    return memcmp(a, b, sizeof *a);
+}
+
+/* The oldest fetch that has not begun, of the member whose turn it is: the next after the one served
+ * last, in the order of ids. NULL: none. */
 static struct replay_serve *next_queued(const struct replay_server *server)
 {
+    struct replay_serve *first = NULL; /* Of the lowest id. */
+    struct replay_serve *next = NULL;  /* Of the lowest id above the last one's. */
     for (uint32_t i = 0; i < server->count; i++) {
-        if (server->serves[i]->state == SERVE_QUEUED) return server->serves[i];
+        struct replay_serve *const serve = server->serves[i];
+        if (serve->state != SERVE_QUEUED) continue;
+        if (first == NULL || compare(&serve->to, &first->to) < 0) first = serve;
+        if (compare(&serve->to, &server->turn) <= 0) continue;
+        if (next == NULL || compare(&serve->to, &next->to) < 0) next = serve;
     }
-    return NULL;
+    return next != NULL ? next : first;
+}
+
+/* Nothing is prepared for a member that cannot be reached. */
+static void drop_departed(struct replay_server *server)
+{
+    if (server->count == 0) return;
+    struct mortar_member_id bonds[MORTAR_MEMBERS_MAX];
+    const uint32_t count = mortar_sync_bonds(server->sync, bonds, MORTAR_MEMBERS_MAX);
+    for (uint32_t i = server->count; i > 0; i--) {
+        struct replay_serve *const serve = server->serves[i - 1];
+        bool bonded = serve->state != SERVE_QUEUED;
+        for (uint32_t k = 0; k < count && !bonded; k++)
+            bonded = mortar_member_id_equal(&bonds[k], &serve->to);
+        if (!bonded) serve_end(serve);
+    }
 }
 
 static void begin_queued(struct replay_server *server)
@@ -320,16 +422,19 @@ static void begin_queued(struct replay_server *server)
                           server->active_bytes + serve->run_bytes <= SERVE_BYTES_ACTIVE;
         if (!room) return; /* The end of one under way wakes us. */
         const int64_t cost = (int64_t)serve->run_bytes;
+        const struct mortar_member_id turn = serve->to;
         if (!serve_begin(serve)) {
             retry_soon(serve);
             return;
         }
+        server->turn = turn;
         if (rate > 0) server->allowance -= cost;
     }
 }
 
 void replay_server_poll(struct replay_server *server)
 {
+    drop_departed(server);
     for (uint32_t i = server->count; i > 0; i--) { /* Backwards: an end takes the last ones up. */
         struct replay_serve *const serve = server->serves[i - 1];
         if (serve->state == SERVE_GATHERED) serve_continue(serve);

@@ -279,6 +279,7 @@ void cluster_open(struct cluster *cluster)
     memset(cluster, 0, sizeof *cluster);
     cluster_count_anew();
     cluster->tune = (struct mortar_core_options){MORTAR_CORE_OPTIONS_INIT};
+    mortar_core_options_complete(&cluster->tune);
     const struct mortar_replay_options replay = {
         MORTAR_REPLAY_OPTIONS_INIT,
     };

@@ -54,6 +54,7 @@ void solo_open(struct solo *solo)
     solo->term = 1;
     solo->now_ms = 1000;
     struct mortar_core_options options = {MORTAR_CORE_OPTIONS_INIT};
+    mortar_core_options_complete(&options);
     if (tune.struct_bytes != 0) options = tune;
     options.self = solo->self;
     options.group = group;

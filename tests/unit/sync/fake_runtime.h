@@ -51,6 +51,18 @@ const struct mortar_allocator *mortar_sync_allocator(const struct mortar_sync *s
     return &sync->world->allocator;
 }
 
+void mortar_sync_trace(struct mortar_sync *sync, enum mortar_trace_kind kind,
+                       const struct mortar_member_id *other, uint64_t a, uint64_t b, uint64_t c,
+                       uint64_t d)
+{
+    (void)other;
+    (void)a;
+    (void)b;
+    (void)c;
+    (void)d;
+    sync->world->traced[kind]++;
+}
+
 uint32_t mortar_sync_bonds(const struct mortar_sync *sync, struct mortar_member_id *out_members,
                            uint32_t capacity)
 {

@@ -119,6 +119,7 @@ struct fake_world {
     uint32_t offload_busy; /* So many offloads answer BUSY. */
     uint32_t append_busy;
     uint64_t polls;
+    uint64_t traced[MORTAR_TRACE_KINDS];
     bool check_repeats;                   /* A verified range must not be asked for again. */
     struct mortar_sync_progress progress; /* Taken before the session was destroyed. */
     /* The truth. */
@@ -291,7 +292,10 @@ struct fake_setup {
 };
 #define FAKE_SETUP                                                                                 \
     .seed = 1, .members = 4, .entries = 2000, .payload_min = 100, .payload_max = 100,              \
-    .options = {MORTAR_REPLAY_OPTIONS_INIT}
+    .options = {MORTAR_REPLAY_OPTIONS_INIT, .batch_bytes = 1u << 20,                               \
+                .window_bytes = 32u << 20,  .source_window_bytes = 8u << 20,                       \
+                .fetch_timeout_ms = 2000,   .stall_ms = 3000,                                      \
+                .give_up_ms = 60000}
 
 static inline struct fake_world *fake_open(const struct fake_setup *setup)
 {
