@@ -87,7 +87,7 @@ static bool options_copy(const struct mortar_core_options *from, struct mortar_c
     options.struct_bytes = (uint32_t)sizeof options;
     mortar_core_options_complete(&options);
     *out = options;
-    return options_are_sound(out);
+    return true;
 }
 
 /* Records of one append: what fits a control frame with its headers. */
