@@ -117,11 +117,46 @@ static void note_alive(struct raft *raft, const struct mortar_member_id *id)
     if (member != NULL) member->silent_ticks = 0;
 }
 
+/* Terms and indexes rise one by one: none ever comes near, and sums of them do not overflow. */
+#define RAFT_NUMBER_MAX (UINT64_MAX / 4)
+
+/* The largest of the numbers that a message would have us count on from. */
+static uint64_t largest_number(const struct raft_event *event)
+{
+    switch (event->message) {
+    case MESSAGE_VOTE_REQUEST:
+        return event->vote_request.term;
+    case MESSAGE_VOTE_REPLY:
+        return event->vote_reply.term;
+    case MESSAGE_APPEND_REQUEST:
+        return raft_max(event->append_request.term,
+                        raft_max(event->append_request.prev.index,
+                                 event->append_request.tail_base.position.index));
+    case MESSAGE_APPEND_REPLY:
+        return event->append_reply.term;
+    case MESSAGE_READ_REQUEST:
+    case MESSAGE_READ_REPLY:
+    case MESSAGE_FORWARD_REQUEST:
+    case MESSAGE_FORWARD_REPLY:
+    case MESSAGE_JOIN_REQUEST:
+    case MESSAGE_JOIN_REPLY:
+    case MESSAGE_SYNC:
+    case MESSAGE_LEASE:
+    case MESSAGE_PART:
+        break;
+    }
+    return 0;
+}
+
 static void on_receive(struct raft *raft, const struct raft_event *event, struct raft_effects *out)
 {
     const struct mortar_member_id *from = &event->from;
     if (mortar_member_id_equal(from, &raft->options.self)) {
         raft_ignore(raft, from, event->message, RAFT_IGNORED_FROM_SELF);
+        return;
+    }
+    if (largest_number(event) > RAFT_NUMBER_MAX) {
+        raft_ignore(raft, from, event->message, RAFT_IGNORED_MALFORMED);
         return;
     }
     note_alive(raft, from);

@@ -1,11 +1,13 @@
-/* fuzz/make_corpus.c - writes the first inputs of the fuzz targets of wire: one good example of
+/* fuzz/make_corpus.c - writes the first inputs of the fuzz targets of wire and group: one good example of
  * each format, so that the fuzzers begin behind the first checks.
  *
  * Usage: fuzz_make_corpus tests/fuzz/corpus
  *
  * Run it again when a format changes; what the fuzzers found themselves is kept beside. */
+#include "group/internal.h"
 #include "unit/wire/samples.h"
 #include "wire/bond.h"
+#include "wire/found.h"
 #include "wire/frame.h"
 #include "wire/message.h"
 
@@ -270,6 +272,27 @@ static void make_handshakes(void)
     }
 }
 
+static void make_states(void)
+{
+    static struct found found;
+    found = (struct found){.birth = {{1}}, .fingerprint_key = {2}, .config = {.count = 1}};
+    found.config.members[0].id = sample_member(1);
+    found.config.members[0].voter_new = true;
+    struct writer out = writer_over(block, sizeof block);
+    found_encode(&found, &out);
+    save("found", "founder", &out);
+
+    static struct core_state state;
+    state = (struct core_state){.applied = {{.index = 70, .term = 3}, {.low = 1, .high = 2}},
+                                .time_ms = 5,
+                                .config_index = 60,
+                                .config = found.config,
+                                .birth = found.birth};
+    out = writer_over(block, sizeof block);
+    out.bytes = core_state_encode(&state, block, sizeof block);
+    save("core_state", "one", &out);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -288,5 +311,6 @@ int main(int argc, char **argv)
     make_config("plain", 3, false);
     make_config("joint", 3, true);
     make_handshakes();
+    make_states();
     return EXIT_SUCCESS;
 }

@@ -524,9 +524,34 @@ static void entries_across_the_base_are_verified(void **state)
     solo_close(&solo);
 }
 
+/* Found by fuzzing: numbers at their end would overflow when counted on from. */
+static void a_term_or_index_that_no_group_reaches_is_ignored(void **state)
+{
+    (void)state;
+    scripted_reset();
+    solo_open(&solo);
+    solo_follow(&solo);
+    struct append_request message = solo_append_of(&solo, 3, 2, 2, 0);
+    message.term = UINT64_MAX;
+    (void)solo_receive(&solo, SOLO_OTHER, MESSAGE_APPEND_REQUEST, &message);
+    const struct vote_request vote = {.term = UINT64_MAX, .last = {2, 1}, .transfer = true};
+    (void)solo_receive(&solo, SOLO_OTHER, MESSAGE_VOTE_REQUEST, &vote);
+    const struct vote_reply denied = {.term = UINT64_MAX - 1};
+    (void)solo_receive(&solo, SOLO_OTHER, MESSAGE_VOTE_REPLY, &denied);
+    message.term = 1;
+    message.prev = (struct mortar_position){UINT64_MAX - 1, 1};
+    message.sync_id = 1;
+    message.tail_base = (struct mortar_anchor_point){.position = message.prev};
+    (void)solo_receive(&solo, SOLO_LEADER, MESSAGE_APPEND_REQUEST, &message);
+    assert_int_equal(solo_status(&solo)->term, 1);
+    assert_null(scripted.session);
+    solo_close(&solo);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_term_or_index_that_no_group_reaches_is_ignored),
         cmocka_unit_test(an_append_continues_the_log_or_is_refused),
         cmocka_unit_test(an_append_is_checked_unless_the_caller_did),
         cmocka_unit_test(an_append_of_a_newer_term_or_with_a_bad_configuration_is_refused),
