@@ -58,8 +58,8 @@ struct mortar_core_options {
     uint32_t heartbeat_ticks;  /* 10 */
     uint32_t election_ticks;   /* Timeout is uniform in [this, 2 * this); 60. */
     uint32_t reluctant_factor; /* Leadership preference: 1 normal; else multiplies the timeout. */
-    uint32_t
-        target_voters; /* Promote learners up to 1, 3, 5 or 7 voters, or MORTAR_PROMOTE_NOBODY; 3. */
+    /* Promote learners up to 1, 3, 5 or 7 voters, or MORTAR_PROMOTE_NOBODY; 3. */
+    uint32_t target_voters;
     uint32_t command_bytes_max;     /* 1 MiB; at most MORTAR_COMMAND_BYTES_LIMIT. */
     uint32_t requests_max;          /* Waiting at once; beyond: MORTAR_E_BUSY; 65536. */
     uint64_t uncommitted_bytes_max; /* 64 MiB */

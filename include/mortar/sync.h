@@ -275,8 +275,8 @@ MORTAR_API bool mortar_sync_session_tail(const struct mortar_sync_session *sessi
 /* The first index that the session still needs from others' logs: rides on the lease (C9). */
 MORTAR_API void mortar_sync_session_needs(struct mortar_sync_session *session, uint64_t index);
 
-/* Writing the log: from create's return to destroy, else MORTAR_E_INVALID. All three show at once in
- * the questions above; durability follows by itself.
+/* Writing the log: from create's return to destroy, else MORTAR_E_INVALID. All three show at once
+ * in the questions above; durability follows by itself.
  * append: a run that continues the log and was verified against the group (C4); shares it.
  *   MORTAR_E_INVALID    does not continue the log, or has a newer term than this replica (C3).
  *   MORTAR_E_CORRUPT    not a run, or a configuration in it cannot be read.

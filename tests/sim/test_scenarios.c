@@ -297,18 +297,21 @@ static void two_voters_are_exchanged_by_one_joint_change(void **state)
     options.replica.core.target_voters = 3;
     struct sim *sim = world(&options, 5);
     SIM_EXPECT(sim, sim_run_until(sim, sim_has_leader, 5000));
-    struct mortar_change changes[4] = {0};
+    struct mortar_change changes[4] = {
+        {.kind = MORTAR_PROMOTE},
+        {.kind = MORTAR_PROMOTE},
+        {.kind = MORTAR_REMOVE},
+        {.kind = MORTAR_REMOVE},
+    };
     uint32_t in = 0;
     uint32_t out = 0;
     uint32_t removed[2] = {0};
     for (uint32_t i = 0; i < 5; i++) {
         const bool voter = sim_is_voter(sim, i);
         if (!voter && in < 2) {
-            changes[in + out] = (struct mortar_change){.kind = MORTAR_PROMOTE};
-            changes[in++ + out].member = sim->replicas[i]->id;
+            changes[in++].member = sim->replicas[i]->id;
         } else if (voter && out < 2) {
-            changes[in + out] = (struct mortar_change){.kind = MORTAR_REMOVE};
-            changes[in + out].member = sim->replicas[i]->id;
+            changes[2 + out].member = sim->replicas[i]->id;
             removed[out++] = i;
         }
     }
@@ -326,8 +329,7 @@ static void two_voters_are_exchanged_by_one_joint_change(void **state)
     finish(sim);
 }
 
-/* C1, W-25: every fifth frame is lost, others come twice or late, and no command is applied twice.
- * */
+/* C1, W-25: every fifth frame is lost, others come twice or late, and none is applied twice. */
 static void a_group_serves_through_a_lossy_network(void **state)
 {
     (void)state;
@@ -407,7 +409,8 @@ static void a_long_command_causes_no_election(void **state)
     struct mortar_core_status before;
     struct mortar_core_status after;
     sim_status(sim, leader, &before);
-    SIM_EXPECT(sim, sim_propose(sim, leader, 1, 1000000)); /* Two seconds: longer than any election timeout. */
+    /* Two seconds on the line: longer than any election timeout. */
+    SIM_EXPECT(sim, sim_propose(sim, leader, 1, 1000000));
     sim_status(sim, leader, &after);
     SIM_EXPECT(sim, after.term == before.term && after.role == MORTAR_LEADER);
     SIM_EXPECT(sim, sim_run_until(sim, sim_converged, 20000));

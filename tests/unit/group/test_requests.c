@@ -349,7 +349,8 @@ static void a_change_waits_for_another_but_no_command_waits_for_it(void **state)
     const struct mortar_change demote = {.kind = MORTAR_DEMOTE, .member = cluster.replicas[2].id};
     const struct mortar_change remove = {.kind = MORTAR_REMOVE, .member = cluster.replicas[2].id};
     struct mortar_core *core = cluster.replicas[0].core;
-    cluster.tune.target_voters = MORTAR_PROMOTE_NOBODY; /* The demoted one is not to be promoted again. */
+    /* The demoted one is not to be promoted again. */
+    cluster.tune.target_voters = MORTAR_PROMOTE_NOBODY;
     cluster.tune.self = cluster.replicas[0].id;
     cluster.tune.network = "test";
     cluster.tune.address = "";

@@ -77,16 +77,17 @@ static uint32_t exact(const struct fake_world *world, uint64_t first, uint64_t l
 static void it_serves_committed_entries_and_refuses_the_rest_by_name(void **state)
 {
     (void)state;
+    enum { SERVED = 0 };
     static const struct {
         const char *why;
         uint64_t first;
         uint64_t last;
-        int64_t extra;               /* Over the exact size. */
-        enum replay_refusal refusal; /* 0: served. */
+        int64_t extra;    /* Over the exact size. */
+        uint32_t refusal; /* One of enum replay_refusal, or SERVED. */
     } cases[] = {
-        {"held and committed", 101, 1500, 0, 0},
-        {"one entry", 700, 700, 0, 0},
-        {"the plan said more: still exact", 200, 300, 500, 0},
+        {"held and committed", 101, 1500, 0, SERVED},
+        {"one entry", 700, 700, 0, SERVED},
+        {"the plan said more: still exact", 200, 300, 500, SERVED},
         {"pruned", 100, 300, 0, REPLAY_NOT_HELD},
         {"not committed yet", 1400, 1501, 0, REPLAY_TOO_FAR},
         {"takes more than was asked for", 200, 300, -1, REPLAY_TOO_LARGE},
@@ -102,7 +103,7 @@ static void it_serves_committed_entries_and_refuses_the_rest_by_name(void **stat
                         (uint32_t)((int64_t)size + cases[i].extra));
         (void)fake_run(world, 50);
         assert_int_equal(seen.count, 1);
-        if (cases[i].refusal == 0) {
+        if (cases[i].refusal == SERVED) {
             assert_int_equal(seen.entries, cases[i].last - cases[i].first + 1);
         } else {
             assert_int_equal(seen.refused[cases[i].refusal], 1);
