@@ -17,6 +17,8 @@
 #define APPEND_RETRY_MS   5u
 #define SEND_REST_MS      50u
 #define SLOW_FACTOR_MAX   8u
+/* A chunk so many times larger than a request should be now is planned anew. */
+#define COARSE_FACTOR 4u
 
 /* What a bulk thread works on. */
 struct replay_check {
@@ -121,9 +123,45 @@ static void chunk_want(struct replay_session *session, struct replay_chunk *chun
     chunk->giver = REPLAY_NO_SOURCE;
 }
 
+static void send_cancel(struct replay_session *session, const struct mortar_member_id *to,
+                        const struct replay_cancel *cancel)
+{
+    uint8_t bytes[REPLAY_CANCEL_BYTES];
+    struct writer out = writer_over(bytes, sizeof bytes);
+    replay_cancel_encode(cancel, &out);
+    ASSERT(!out.failed);
+    /* One that is lost costs the source some work in vain. */
+    (void)mortar_sync_send_to(session->sync, to, 0, (struct mortar_bytes){bytes, out.bytes});
+}
+
+void replay_cancel_all(struct replay_session *session)
+{
+    const struct replay_cancel all = {.first = 1, .last = UINT64_MAX};
+    for (uint8_t i = 0; i < MORTAR_MEMBERS_MAX; i++) {
+        const struct replay_source *const source = &session->sources[i];
+        if (source->bonded && source->ids > 0) send_cancel(session, &source->member, &all);
+    }
+    session->ending = true;
+}
+
+/* Nobody needs to send the chunk any more: those that still owe it are told. What waits at a slow
+ * source would be sent before all that is asked of it later. */
+static void chunk_cancel(struct replay_session *session, struct replay_chunk *chunk)
+{
+    const struct replay_cancel cancel = {.first = chunk->after.position.index + 1,
+                                         .last = chunk->end.position.index};
+    for (uint8_t i = 0; chunk->owed != 0 && i < MORTAR_MEMBERS_MAX; i++) {
+        if ((chunk->owed & (1u << i)) == 0) continue;
+        chunk->owed &= ~(1u << i);
+        const struct replay_source *const source = &session->sources[i];
+        if (source->bonded && !session->ending) send_cancel(session, &source->member, &cancel);
+    }
+}
+
 /* Gives back all that the chunk holds; it leaves the queue. */
 static void chunk_forget(struct replay_session *session, struct replay_chunk *chunk)
 {
+    chunk_cancel(session, chunk);
     if (chunk->state == REPLAY_CHUNK_ASKED) all_asks_end(session, chunk);
     if (chunk->buffer != NULL) session->bytes_discarded += chunk->bytes;
     chunk_want(session, chunk);
@@ -154,6 +192,20 @@ void replay_queue_trim(struct replay_session *session, uint64_t index)
     }
 }
 
+void replay_queue_refine(struct replay_session *session)
+{
+    struct replay_queue *const queue = &session->queue;
+    if (session->below.active) return; /* All of it is planned before it is kept. */
+    while (queue->count > 0) {
+        struct replay_chunk *const chunk = replay_chunk_at(session, queue->count - 1);
+        const bool coarse = chunk->state == REPLAY_CHUNK_WANTED && chunk_entries(chunk) > 1 &&
+                            chunk->bytes / COARSE_FACTOR > session->batch_bytes;
+        if (!coarse) return;
+        chunk_forget(session, chunk);
+        queue->count--;
+    }
+}
+
 uint64_t replay_queue_verified(const struct replay_session *session)
 {
     const struct replay_queue *const queue = &session->queue;
@@ -179,6 +231,7 @@ void replay_queue_forget_source(struct replay_session *session, uint8_t source)
 {
     for (uint32_t i = 0; i < session->queue.count; i++) {
         replay_chunk_at(session, i)->tried &= ~(1u << source);
+        replay_chunk_at(session, i)->owed &= ~(1u << source);
     }
 }
 
@@ -223,8 +276,8 @@ static void ask(struct replay_session *session, struct replay_chunk *chunk, uint
     ASSERT(!slot->live);
     *slot = (struct replay_ask){
         .live = true, .source = place, .id = ++source->ids, .sent_ms = session->now_ms};
-    source->in_flight_count++;
-    source->in_flight_bytes += chunk->bytes;
+    chunk->owed |= 1u << place;
+    replay_source_asked(session, place, chunk->bytes);
     hold(session, chunk->bytes);
     chunk->state = REPLAY_CHUNK_ASKED;
 }
@@ -268,10 +321,12 @@ void replay_fetch_schedule(struct replay_session *session)
 /* After this time without an answer a second source is asked. */
 static uint64_t hedge_ms(const struct replay_session *session, const struct replay_source *source)
 {
-    uint64_t wait_ms = source->latency_us == 0 ? HEDGE_MS_UNKNOWN : 3 * source->latency_us / 1000;
+    const uint64_t expected_ms = replay_source_expected_ms(source);
+    uint64_t wait_ms = expected_ms == 0 ? HEDGE_MS_UNKNOWN : 3 * expected_ms;
     if (wait_ms < HEDGE_MS_MIN) wait_ms = HEDGE_MS_MIN;
     const uint64_t timeout_ms = session->options.fetch_timeout_ms;
-    return wait_ms < timeout_ms ? wait_ms : timeout_ms;
+    const uint64_t most_ms = timeout_ms > 2 * expected_ms ? timeout_ms : 2 * expected_ms;
+    return wait_ms < most_ms ? wait_ms : most_ms;
 }
 
 /* Asks a second source for a chunk whose only ask is late, or which is the head while a faster
@@ -295,17 +350,18 @@ static void hedge(struct replay_session *session, struct replay_chunk *chunk, bo
 }
 
 /* A request is counted as lost after this time; a second source was asked before. A source that is
- * slow, and not dead, is given longer each time, and then twice what it takes, or a slow link would
- * never deliver anything. */
+ * slow, and not dead, is given longer each time, and then three times what it takes by what was
+ * measured, or a slow link would never deliver anything. */
 static uint64_t give_up_ms(const struct replay_session *session, uint8_t place)
 {
     const struct replay_source *const source = &session->sources[place];
     const uint64_t timeout_ms = session->options.fetch_timeout_ms;
-    const uint64_t most_ms = timeout_ms * SLOW_FACTOR_MAX;
     uint64_t wait_ms = timeout_ms * (1 + (uint64_t)source->timeouts);
-    const uint64_t twice_ms = 2 * source->latency_us / 1000;
-    if (wait_ms < twice_ms) wait_ms = twice_ms;
-    return wait_ms < most_ms ? wait_ms : most_ms;
+    if (wait_ms > timeout_ms * SLOW_FACTOR_MAX) wait_ms = timeout_ms * SLOW_FACTOR_MAX;
+    const uint64_t thrice_ms = 3 * replay_source_expected_ms(source);
+    const uint64_t most_ms = session->options.give_up_ms;
+    if (wait_ms < thrice_ms) wait_ms = thrice_ms < most_ms ? thrice_ms : most_ms;
+    return wait_ms;
 }
 
 void replay_fetch_expire(struct replay_session *session)
@@ -316,10 +372,12 @@ void replay_fetch_expire(struct replay_session *session)
         for (uint32_t k = 0; k < REPLAY_ASKS_MAX; k++) {
             struct replay_ask *const late = &chunk->asks[k];
             if (!late->live) continue;
-            if (session->now_ms - late->sent_ms < give_up_ms(session, late->source)) continue;
+            if (session->now_ms - late->sent_ms < give_up_ms(session, late->source)) {
+                continue;
+            }
             ask_end(session, chunk, late);
             chunk->tried |= 1u << late->source;
-            replay_source_timed_out(session, late->source);
+            replay_source_timed_out(session, late->source, late->sent_ms);
         }
         if (live_asks(chunk) == 0) {
             chunk_want(session, chunk);
@@ -400,10 +458,16 @@ void replay_on_entries(struct replay_session *session, const struct mortar_sync_
         replay_source_drop(session, place);
         return;
     }
+    const uint64_t overdue_ms = session->sources[place].overdue_ms;
     if (answered != NULL) {
         replay_source_answered(session, place, answered->sent_ms, chunk->bytes);
+    } else if (overdue_ms != 0) { /* It is not dead, only slower than was thought. */
+        replay_source_answered(session, place, overdue_ms, chunk->bytes);
     }
     all_asks_end(session, chunk);
+    chunk->owed &= ~(1u << place);
+    chunk_cancel(session, chunk);
+    replay_session_arrived(session);
     chunk->state = REPLAY_CHUNK_ARRIVED;
     chunk->giver = place;
     chunk->buffer = mortar_buffer_share(message->buffer);
@@ -422,6 +486,10 @@ void replay_on_refused(struct replay_session *session, const struct mortar_sync_
     if (chunk == NULL) return;
     ask_end(session, chunk, answered);
     chunk->tried |= 1u << place;
+    chunk->owed &= ~(1u << place);
+    mortar_sync_trace(session->sync, MORTAR_TRACE_SYNC_REFUSED, &message->from,
+                      mortar_sync_session_id(session->runtime), refused.reason,
+                      chunk->after.position.index + 1, chunk->end.position.index);
     if (live_asks(chunk) == 0) chunk_want(session, chunk);
     replay_source_refused(session, place, refused.reason);
 }
@@ -568,6 +636,10 @@ static bool append_head(struct replay_session *session)
         replay_session_fail(session, status);
         return false;
     }
+    mortar_sync_trace(session->sync, MORTAR_TRACE_SYNC_CHUNK,
+                      &session->sources[chunk->giver].member,
+                      mortar_sync_session_id(session->runtime), run.first,
+                      chunk->end.position.index, chunk->bytes);
     queue->start = chunk->end;
     queue->bytes -= chunk->bytes;
     chunk_want(session, chunk); /* Gives the buffer back. */

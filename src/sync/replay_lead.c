@@ -19,8 +19,10 @@
 #define ASK_TIMEOUT_MS 500u
 #define RETRY_MS_MIN   20u
 #define RETRY_MS_MAX   500u
-/* More is asked of the plan when it has fewer chunks left than this. */
+/* Never more chunks than this are planned before an answer of full size is asked for. */
 #define PLAN_CHUNKS_LOW (REPLAY_CHUNKS_MAX - REPLAY_PLAN_POINTS_MAX)
+/* Planned ahead before any rate is known: soon it will be, and then chunks have the right size. */
+#define PLAN_CHUNKS_FIRST 32u
 
 void replay_lead_reset(struct replay_session *session)
 {
@@ -311,10 +313,35 @@ static bool plan_bounds(const struct replay_session *session, uint64_t *out_to)
     return from < *out_to;
 }
 
+/* How large the pieces of the plan are asked for. Below the base all must be planned at once. */
+static uint32_t plan_batch_bytes(const struct replay_session *session)
+{
+    const uint32_t least = session->options.window_bytes / (PLAN_CHUNKS_LOW - 1) + 1;
+    const uint32_t batch_bytes = session->batch_bytes;
+    return session->below.active && batch_bytes < least ? least : batch_bytes;
+}
+
+/* How many points to ask for: twice the window is planned ahead and no more, since the pieces may
+ * have to be of another size by then. 0: enough is planned. */
+static uint16_t plan_count(const struct replay_session *session)
+{
+    if (session->queue.count >= PLAN_CHUNKS_LOW) return 0;
+    if (session->below.active) return REPLAY_PLAN_POINTS_MAX;
+    const uint64_t window = session->options.window_bytes;
+    if (2 * session->queue.bytes >= 3 * window && session->queue.count > 0) return 0;
+    const uint64_t left = 2 * window > session->queue.bytes ? 2 * window - session->queue.bytes : 0;
+    uint64_t count = left / session->batch_bytes + 1;
+    uint64_t most = REPLAY_PLAN_POINTS_MAX;
+    if (!replay_rate_is_known(session)) most = PLAN_CHUNKS_FIRST;
+    if (session->queue.count >= most) return 0;
+    return (uint16_t)(count < most ? count : most);
+}
+
 void replay_plan_step(struct replay_session *session)
 {
     uint64_t to;
-    if (session->queue.count >= PLAN_CHUNKS_LOW || !plan_bounds(session, &to)) return;
+    const uint16_t count = plan_count(session);
+    if (count == 0 || !plan_bounds(session, &to)) return;
     if (session->below.active && session->below.source == REPLAY_NO_SOURCE) {
         session->below.source = below_choose(session);
     }
@@ -329,8 +356,8 @@ void replay_plan_step(struct replay_session *session)
         .id = ++session->lead.id,
         .from = replay_queue_end(session).position.index,
         .to = to,
-        .batch_bytes = session->options.batch_bytes,
-        .count_max = REPLAY_PLAN_POINTS_MAX,
+        .batch_bytes = plan_batch_bytes(session),
+        .count_max = count,
     };
     uint8_t bytes[REPLAY_PLAN_REQUEST_BYTES];
     struct writer out = writer_over(bytes, sizeof bytes);

@@ -326,3 +326,24 @@ enum mortar_status replay_refused_decode(struct mortar_bytes in, struct replay_r
     *out = m;
     return MORTAR_OK;
 }
+
+void replay_cancel_encode(const struct replay_cancel *message, struct writer *out)
+{
+    ASSERT(message->first >= 1 && message->first <= message->last);
+    put_u8(out, REPLAY_CANCEL);
+    put_u64(out, message->first);
+    put_u64(out, message->last);
+}
+
+enum mortar_status replay_cancel_decode(struct mortar_bytes in, struct replay_cancel *out)
+{
+    struct reader r = reader_over(in);
+    struct replay_cancel m;
+    get_type(&r, REPLAY_CANCEL);
+    m.first = get_u64(&r);
+    m.last = get_u64(&r);
+    if (!reader_done(&r)) return MORTAR_E_CORRUPT;
+    if (m.first == 0 || m.first > m.last) return MORTAR_E_CORRUPT;
+    *out = m;
+    return MORTAR_OK;
+}

@@ -16,6 +16,7 @@
  *   FETCH                  25   type, id 4, first 8, last 8, bytes 4
  *   ENTRIES            25 + n   type, id 4, first 8, last 8, count 4, run (bulk lane)
  *   REFUSED                 6   type, id 4, reason 1
+ *   CANCEL                 17   type, first 8, last 8
  *
  * Memory:  encoders write to a bounded writer; decoded lists and runs borrow from the input.
  * Threads: plain values.
@@ -36,7 +37,8 @@ enum replay_type {
     REPLAY_PLAN = 6,
     REPLAY_FETCH = 7,
     REPLAY_ENTRIES = 8,
-    REPLAY_REFUSED = 9
+    REPLAY_REFUSED = 9,
+    REPLAY_CANCEL = 10
 };
 
 #define REPLAY_MATCH_POINTS_MAX 64u
@@ -54,6 +56,7 @@ enum replay_type {
 #define REPLAY_FETCH_BYTES                25u
 #define REPLAY_ENTRIES_BYTES              25u
 #define REPLAY_REFUSED_BYTES              6u
+#define REPLAY_CANCEL_BYTES               17u
 /* Of any message of the control lane. */
 #define REPLAY_CONTROL_BYTES_MAX                                                                   \
     (REPLAY_PLAN_BYTES + REPLAY_PLAN_POINTS_MAX * REPLAY_PLAN_POINT_BYTES)
@@ -137,6 +140,13 @@ struct replay_refused {
     enum replay_refusal reason;
 };
 
+/* What the session asked for within first..last it wants no more. All there is, from 1 to
+ * UINT64_MAX: the session has ended, what still comes from it is late. */
+struct replay_cancel {
+    uint64_t first;
+    uint64_t last;
+};
+
 /* The type of a message: its first byte; 0 for an empty one. Not validated. */
 uint8_t replay_message_type(struct mortar_bytes message);
 
@@ -177,5 +187,8 @@ MORTAR_NODISCARD enum mortar_status replay_entries_decode(struct mortar_bytes in
 void replay_refused_encode(const struct replay_refused *message, struct writer *out);
 MORTAR_NODISCARD enum mortar_status replay_refused_decode(struct mortar_bytes in,
                                                           struct replay_refused *out);
+void replay_cancel_encode(const struct replay_cancel *message, struct writer *out);
+MORTAR_NODISCARD enum mortar_status replay_cancel_decode(struct mortar_bytes in,
+                                                         struct replay_cancel *out);
 
 #endif

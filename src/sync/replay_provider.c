@@ -169,6 +169,13 @@ static void on_fetch(struct replay_provider *provider, const struct mortar_sync_
     replay_server_on_fetch(&provider->server, &message->from, message->session, &request);
 }
 
+static void on_cancel(struct replay_provider *provider, const struct mortar_sync_incoming *message)
+{
+    struct replay_cancel cancel;
+    if (replay_cancel_decode(message->bytes, &cancel) != MORTAR_OK) return;
+    replay_server_on_cancel(&provider->server, &message->from, message->session, &cancel);
+}
+
 /* Requests are ours, even those that make no sense; all else is for the session. */
 static bool provider_receive(void *self, const struct mortar_sync_incoming *message)
 {
@@ -182,6 +189,8 @@ static bool provider_receive(void *self, const struct mortar_sync_incoming *mess
         on_plan_request(provider, message);
     } else if (type == REPLAY_FETCH) {
         on_fetch(provider, message);
+    } else if (type == REPLAY_CANCEL) {
+        on_cancel(provider, message);
     } else {
         return false;
     }

@@ -270,8 +270,7 @@ static void supersede(struct replay_server *server, const struct mortar_member_i
 {
     for (uint32_t i = server->count; i > 0; i--) {
         struct replay_serve *const serve = server->serves[i - 1];
-        const bool other =
-            mortar_member_id_equal(&serve->to, member) && serve->session != session;
+        const bool other = mortar_member_id_equal(&serve->to, member) && serve->session != session;
         if (!other) continue;
         note_ended(server, member, serve->session);
         if (serve->state == SERVE_QUEUED) serve_end(serve);

@@ -28,6 +28,8 @@ void replay_session_move(struct replay_session *session, enum replay_phase to)
             {[REPLAY_PHASE_PLAN] = true, [REPLAY_PHASE_DONE] = true, [REPLAY_PHASE_FAILED] = true},
     };
     ASSERT(legal[session->phase][to]);
+    mortar_sync_trace(session->sync, MORTAR_TRACE_SYNC_PHASE, NULL,
+                      mortar_sync_session_id(session->runtime), session->phase, to, 0);
     session->phase = to;
 }
 
@@ -36,6 +38,11 @@ void replay_session_fail(struct replay_session *session, enum mortar_status reas
     ASSERT(reason != MORTAR_OK);
     session->failure = reason;
     replay_session_move(session, REPLAY_PHASE_FAILED);
+}
+
+void replay_session_arrived(struct replay_session *session)
+{
+    session->stalled_ms = session->now_ms;
 }
 
 void replay_session_progressed(struct replay_session *session)
@@ -81,6 +88,7 @@ static enum mortar_status session_create(void *method, struct mortar_sync_sessio
     session->gap_commit = gap->leader_commit;
     session->below.source = REPLAY_NO_SOURCE;
     session->queue.start = replay_log_end(session);
+    session->batch_bytes = replay_batch_bytes(session);
     replay_session_progressed(session);
     replay_lead_reset(session);
     mortar_sync_session_needs(runtime, mortar_sync_committed(sync).index + 1);
@@ -92,6 +100,7 @@ static enum mortar_status session_create(void *method, struct mortar_sync_sessio
 static void session_destroy(void *self)
 {
     struct replay_session *const session = self;
+    replay_cancel_all(session);
     replay_queue_clear(session, session->queue.start);
     session->allocator->release(session->allocator->context, session, sizeof *session);
 }
@@ -140,6 +149,19 @@ static void look_for_end(struct replay_session *session)
 
 #define PATIENCE_MAX 4u
 
+/* By what was measured, the sources take this long for what they were asked for: that is no stall. */
+static uint64_t owed_ms(const struct replay_session *session)
+{
+    uint64_t most_ms = 0;
+    for (uint8_t i = 0; i < MORTAR_MEMBERS_MAX; i++) {
+        const struct replay_source *const source = &session->sources[i];
+        if (!source->bonded || source->in_flight_count == 0) continue;
+        const uint64_t expected_ms = replay_source_expected_ms(source);
+        if (expected_ms > most_ms) most_ms = expected_ms;
+    }
+    return most_ms;
+}
+
 /* No verified progress for too long: first all sources rotate, then the plan is made anew, at last
  * the session fails (C5). After each new plan the next stall is called one later, for as long as the
  * session lasts: where a batch takes longer than stall_ms to arrive, plans would never end. */
@@ -149,8 +171,12 @@ static void look_for_stall(struct replay_session *session)
         replay_session_fail(session, MORTAR_E_STALLED);
         return;
     }
-    const uint64_t wait_ms = (uint64_t)session->options.stall_ms << session->patience;
+    const uint64_t wait_ms =
+        ((uint64_t)session->options.stall_ms << session->patience) + owed_ms(session);
     if (session->now_ms - session->stalled_ms < wait_ms) return;
+    mortar_sync_trace(session->sync, MORTAR_TRACE_SYNC_STALL, NULL,
+                      mortar_sync_session_id(session->runtime),
+                      session->now_ms - session->stalled_ms, 0, 0);
     session->stalled_ms = session->now_ms;
     session->stalls++;
     for (uint8_t i = 0; i < MORTAR_MEMBERS_MAX; i++) {
@@ -202,6 +228,7 @@ static void fetch_step(struct replay_session *session)
     if (!session->below.active && replay_target(session, &target)) {
         replay_queue_trim(session, target.position.index);
     }
+    replay_queue_refine(session);
     replay_plan_step(session);
     if (session->phase == REPLAY_PHASE_FAILED) return;
     if (session->phase == REPLAY_PHASE_PLAN && session->queue.count > 0) {
@@ -223,6 +250,7 @@ static void step(struct replay_session *session)
     session->options = replay_method_options(session->method);
     observe_leader(session);
     replay_sources_observe(session);
+    session->batch_bytes = replay_batch_bytes(session);
     if (session->phase == REPLAY_PHASE_MATCH) {
         replay_match_step(session);
     } else {

@@ -5,7 +5,8 @@
  *     replay_source.c   the members that serve: what they hold, windows, back-off, choice
  *     replay_fetch.c    the queue of ranges: asking, verifying, appending
  *
- * The plan gives points (position, log sum) that the leader vouches for, about every batch_bytes.
+ * The plan gives points (position, log sum) that the leader vouches for, as far apart as the
+ * fastest source sends in a quarter of a second, and at most batch_bytes: see replay_batch_bytes().
  * The range between two of them is a *chunk*: it is fetched from any source, verified on its own,
  * out of order, and appended in order.
  *
@@ -62,6 +63,7 @@ struct replay_chunk {
     struct replay_ask asks[REPLAY_ASKS_MAX];
     uint64_t wanted_ms;           /* Since when it is planned. */
     uint32_t tried;               /* Bit per source that failed to give it. */
+    uint32_t owed;                /* Bit per source that was asked and has not answered. */
     uint8_t giver;                /* From ARRIVED on. */
     struct mortar_buffer *buffer; /* From ARRIVED on: ours, the run lies at `offset`. */
     size_t offset;
@@ -94,8 +96,14 @@ struct replay_source {
     uint32_t in_flight_count;
     uint64_t in_flight_bytes;
     uint64_t window_bytes;
-    uint64_t latency_us; /* Smoothed; 0: none measured. */
-    uint64_t latency_min_us;
+    uint64_t latency_us; /* Of a fetch, smoothed; 0: none measured. */
+    uint64_t base_us;    /* Of the fastest answer of any kind; 0: none measured. */
+    uint64_t asked_ms;   /* Since when its word is waited for; 0: it is not. */
+    uint64_t rate; /* Bytes a second while something is in flight, smoothed; 0: none measured. */
+    uint64_t sample_ms; /* When the measure under way began. */
+    uint64_t sample_bytes;
+    uint64_t
+        overdue_ms;    /* When the oldest fetch left that was given up since the last answer; 0. */
     uint32_t timeouts; /* In a row. */
     uint64_t bytes;    /* Verified. */
     uint64_t entries;
@@ -145,6 +153,8 @@ struct replay_session {
     struct replay_below below;
     struct replay_source sources[MORTAR_MEMBERS_MAX];
     struct replay_queue queue;
+    uint32_t batch_bytes; /* What one request should take now. */
+    bool ending;          /* No cancels are sent any more: one has said all. */
     uint64_t append_retry_ms;
     uint64_t progress_ms; /* Last verified progress. */
     uint64_t stalled_ms;  /* Last progress, or last time that something was done about a stall. */
@@ -162,6 +172,8 @@ struct replay_session {
 
 void replay_session_move(struct replay_session *session, enum replay_phase to);
 void replay_session_fail(struct replay_session *session, enum mortar_status reason);
+/* Something of use arrived: nothing is stalled yet. */
+void replay_session_arrived(struct replay_session *session);
 /* Something was verified. */
 void replay_session_progressed(struct replay_session *session);
 /* The end of the log: where fetching goes on. */
@@ -195,13 +207,22 @@ uint8_t replay_source_pick(const struct replay_session *session, const struct re
                            bool urgent);
 bool replay_source_room(const struct replay_session *session, const struct replay_source *source,
                         uint32_t bytes);
+bool replay_rate_is_known(const struct replay_session *session);
+/* What one request should take: what the fastest source gives in a quarter of a second. */
+uint32_t replay_batch_bytes(const struct replay_session *session);
+/* How long a fetch from this source may take by what was measured of it, with all that is in flight
+ * there; 0: nothing was. */
+uint64_t replay_source_expected_ms(const struct replay_source *source);
+/* Bytes leave for this source that it owes from now on. */
+void replay_source_asked(struct replay_session *session, uint8_t source, uint32_t bytes);
 /* True: no source has room for even the smallest request. */
 bool replay_sources_full(const struct replay_session *session);
 /* Its data was wrong: it serves this session no more. */
 void replay_source_drop(struct replay_session *session, uint8_t source);
 void replay_source_answered(struct replay_session *session, uint8_t source, uint64_t sent_ms,
                             uint32_t bytes);
-void replay_source_timed_out(struct replay_session *session, uint8_t source);
+/* The fetch sent at `sent_ms` is given up. */
+void replay_source_timed_out(struct replay_session *session, uint8_t source, uint64_t sent_ms);
 void replay_source_refused(struct replay_session *session, uint8_t source,
                            enum replay_refusal reason);
 void replay_on_availability(struct replay_session *session,
@@ -218,6 +239,9 @@ void replay_queue_push(struct replay_session *session, const struct replay_plan_
 void replay_queue_clear(struct replay_session *session, struct mortar_anchor_point start);
 /* Drops the last chunks that have not arrived, as far as they end beyond `index`. */
 void replay_queue_trim(struct replay_session *session, uint64_t index);
+/* Drops the last chunks that nobody was asked for, where they are far larger than one request should
+ * be now: they are planned anew. */
+void replay_queue_refine(struct replay_session *session);
 /* The entries of the chunks that are verified. */
 uint64_t replay_queue_verified(const struct replay_session *session);
 /* True if a chunk in the queue came from `source`. */
@@ -226,6 +250,8 @@ bool replay_queue_has_giver(const struct replay_session *session, uint8_t source
 void replay_queue_forget_source(struct replay_session *session, uint8_t source);
 /* Most bytes from the head to the last chunk asked for. */
 uint64_t replay_span_max(const struct replay_session *session);
+/* Tells all sources that what this session asked for is wanted no more. */
+void replay_cancel_all(struct replay_session *session);
 /* Ends all asks from `source`; its chunks are wanted again. */
 void replay_asks_end(struct replay_session *session, uint8_t source, bool tried);
 void replay_fetch_expire(struct replay_session *session);

@@ -19,10 +19,20 @@
 #define COMMIT_PATIENCE_MS 300u
 /* When a session begins, bonds may still be forming. */
 #define START_PATIENCE_MS 25u
-/* The window grows while answers come this fast (or within 4 times the fastest), and shrinks when
- * they take this long (and 8 times the fastest). */
+/* The window grows while answers come this fast (and twice the fastest answer of any kind, which
+ * says how far away the source is), and shrinks when they take this long (and 4 times that). What
+ * is beyond is a queue: on the way, or at the source. */
 #define LATENCY_LOW_US  100000u
 #define LATENCY_HIGH_US 400000u
+/* A request takes this long by the rate of the fastest source. */
+#define BATCH_MS 250u
+/* And so many bytes, before a rate is known: half a second even where only 128 kB/s come through. */
+#define BATCH_BYTES_FIRST (64u * 1024u)
+#define BATCH_BYTES_MIN   4096u
+/* A rate is taken over this long at least, after the first. */
+#define SAMPLE_MS 50u
+/* A source that takes this long, and 4 times as long as another, is passed by. */
+#define SLOW_MS 1000u
 /* So many timeouts in a row make a source sick: it rests, and no longer holds the leader back. */
 #define TIMEOUTS_SICK 2u
 #define REST_MS_MAX   4000u
@@ -48,12 +58,47 @@ static bool is_leader(const struct replay_session *session, const struct replay_
     return session->leader_known && mortar_member_id_equal(&source->member, &session->leader);
 }
 
+/* Of the fastest source; 0: none is known. */
+static uint64_t best_rate(const struct replay_session *session)
+{
+    uint64_t rate = 0;
+    for (uint8_t i = 0; i < MORTAR_MEMBERS_MAX; i++) {
+        const struct replay_source *const source = &session->sources[i];
+        if (source->bonded && !source->dropped && source->rate > rate) rate = source->rate;
+    }
+    return rate;
+}
+
+bool replay_rate_is_known(const struct replay_session *session)
+{
+    return best_rate(session) != 0;
+}
+
+uint32_t replay_batch_bytes(const struct replay_session *session)
+{
+    const uint64_t rate = best_rate(session);
+    const uint64_t most = session->options.batch_bytes;
+    const uint64_t least = most < BATCH_BYTES_MIN ? most : BATCH_BYTES_MIN;
+    uint64_t bytes = rate * BATCH_MS / 1000;
+    if (rate == 0) bytes = BATCH_BYTES_FIRST >> session->patience; /* Smaller after each stall. */
+    if (bytes < least) bytes = least;
+    return (uint32_t)(bytes < most ? bytes : most);
+}
+
+/* Two requests fit at least, so that one is under way while another is asked for. */
 static uint64_t clamp_window(const struct replay_session *session, uint64_t bytes)
 {
-    const uint64_t min = session->options.batch_bytes;
+    const uint64_t min = 2ull * session->batch_bytes;
     const uint64_t max = session->options.source_window_bytes;
-    if (bytes > max) bytes = max;
-    return bytes < min ? min : bytes;
+    if (bytes < min) bytes = min;
+    return bytes < max ? bytes : max;
+}
+
+uint64_t replay_source_expected_ms(const struct replay_source *source)
+{
+    const uint64_t latency_ms = source->latency_us / 1000;
+    const uint64_t queue_ms = source->rate == 0 ? 0 : source->in_flight_bytes * 1000 / source->rate;
+    return latency_ms > queue_ms ? latency_ms : queue_ms;
 }
 
 /* A free place; else that of a departed member, except one that lied. REPLAY_NO_SOURCE: neither. */
@@ -90,7 +135,9 @@ static void source_bonded(struct replay_session *session, const struct mortar_me
     source->backoff_ms = BACKOFF_MS_MIN;
     source->rest_until_ms = 0;
     source->timeouts = 0;
-    source->window_bytes = clamp_window(session, 2ull * session->options.batch_bytes);
+    source->asked_ms = 0;
+    source->overdue_ms = 0;
+    source->window_bytes = clamp_window(session, 0);
 }
 
 static void source_departed(struct replay_session *session, uint8_t place)
@@ -144,6 +191,7 @@ static void announce(struct replay_session *session, struct mortar_bytes request
         if (place == REPLAY_NO_SOURCE) continue;
         struct replay_source *const source = source_at(session, place);
         source->asking = true;
+        source->asked_ms = session->now_ms;
         source->ask_at_ms = session->now_ms + LOST_FACTOR * source->backoff_ms;
     }
     session->announced = true;
@@ -161,10 +209,23 @@ void replay_sources_ask(struct replay_session *session)
         if (!source->asking && !word_is_missing(session, source)) continue;
         (void)mortar_sync_send_to(session->sync, &source->member, 0,
                                   (struct mortar_bytes){bytes, out.bytes});
+        if (source->asked_ms == 0) source->asked_ms = session->now_ms;
         source->asking = true; /* Lost or not: it is asked again when the back-off is over. */
         source->ask_at_ms = session->now_ms + LOST_FACTOR * source->backoff_ms;
         back_off(source);
     }
+}
+
+static void note_base(struct replay_source *source, uint64_t latency_us)
+{
+    if (source->base_us == 0 || latency_us < source->base_us) source->base_us = latency_us;
+}
+
+/* Time on the group's clock, in steps of a millisecond. */
+static uint64_t since_us(const struct replay_session *session, uint64_t sent_ms)
+{
+    const uint64_t latency_us = (session->now_ms - sent_ms) * 1000;
+    return latency_us == 0 ? 500 : latency_us; /* Below the clock's step. */
 }
 
 void replay_on_availability(struct replay_session *session,
@@ -177,8 +238,15 @@ void replay_on_availability(struct replay_session *session,
     struct replay_source *const source = source_at(session, place);
     const bool news = !source->known || word.end.position.index > source->end_index;
     if (news && source->timeouts == 0 && source->bytes > 0) source->backoff_ms = BACKOFF_MS_MIN;
+    if (source->asked_ms != 0) note_base(source, since_us(session, source->asked_ms));
+    if (news) {
+        mortar_sync_trace(session->sync, MORTAR_TRACE_SYNC_SOURCE, &source->member,
+                          mortar_sync_session_id(session->runtime), word.base.index + 1,
+                          word.end.position.index, 0);
+    }
     source->known = true;
     source->asking = false;
+    source->asked_ms = 0;
     source->base_index = word.base.index;
     source->end_index = word.end.position.index;
     source->ask_at_ms = session->now_ms + source->backoff_ms;
@@ -244,6 +312,29 @@ static uint64_t expected_cost(const struct replay_source *source, uint32_t bytes
     return (source->in_flight_bytes + bytes) / 16 * capped_us;
 }
 
+/* How long `source` would take for the chunk, behind what it owes; 0: nothing was measured. */
+static uint64_t takes_ms(const struct replay_source *source, const struct replay_chunk *chunk)
+{
+    if (source->rate == 0) return 0;
+    return (source->in_flight_bytes + chunk->bytes) * 1000 / source->rate;
+}
+
+/* True if the chunk comes much sooner when it waits for another source than `place`, the leader. */
+static bool is_passed_by(const struct replay_session *session, uint8_t place,
+                         const struct replay_chunk *chunk)
+{
+    const uint64_t own_ms = takes_ms(&session->sources[place], chunk);
+    if (own_ms < SLOW_MS) return false;
+    for (uint8_t i = 0; i < MORTAR_MEMBERS_MAX; i++) {
+        const struct replay_source *const source = &session->sources[i];
+        if (i == place || !source->bonded || source->dropped || !covers(source, chunk)) continue;
+        if (source->rest_until_ms > session->now_ms || is_leader(session, source)) continue;
+        const uint64_t other_ms = takes_ms(source, chunk);
+        if (other_ms != 0 && !was_asked(chunk, i) && 4 * other_ms < own_ms) return true;
+    }
+    return false;
+}
+
 uint8_t replay_source_pick(const struct replay_session *session, const struct replay_chunk *chunk,
                            bool urgent)
 {
@@ -260,6 +351,7 @@ uint8_t replay_source_pick(const struct replay_session *session, const struct re
             leader = i;
             continue;
         }
+        if (is_passed_by(session, i, chunk)) continue;
         const uint64_t cost = expected_cost(source, chunk->bytes);
         if (cost < best_cost) {
             best = i;
@@ -276,33 +368,58 @@ void replay_source_drop(struct replay_session *session, uint8_t place)
     replay_asks_end(session, place, true);
 }
 
+void replay_source_asked(struct replay_session *session, uint8_t place, uint32_t bytes)
+{
+    struct replay_source *const source = source_at(session, place);
+    if (source->in_flight_count == 0) { /* It was idle: a measure begins. */
+        source->sample_ms = session->now_ms;
+        source->sample_bytes = 0;
+    }
+    source->in_flight_count++;
+    source->in_flight_bytes += bytes;
+}
+
+/* Takes the rate while the source has something to send. */
+static void measure(const struct replay_session *session, struct replay_source *source,
+                    uint32_t bytes)
+{
+    source->sample_bytes += bytes;
+    uint64_t span_ms = session->now_ms - source->sample_ms;
+    const bool idle_next = source->in_flight_count <= 1;
+    if (source->rate != 0 && span_ms < SAMPLE_MS && !idle_next) return;
+    if (span_ms == 0) span_ms = 1;
+    const uint64_t rate = source->sample_bytes * 1000 / span_ms + 1;
+    source->rate = source->rate == 0 ? rate : (3 * source->rate + rate) / 4;
+    source->sample_ms = session->now_ms;
+    source->sample_bytes = 0;
+}
+
 void replay_source_answered(struct replay_session *session, uint8_t place, uint64_t sent_ms,
                             uint32_t bytes)
 {
     struct replay_source *const source = source_at(session, place);
-    uint64_t latency_us = (session->now_ms - sent_ms) * 1000;
-    if (latency_us == 0) latency_us = 500; /* Below the clock's step. */
-    if (source->latency_us == 0) {
-        source->latency_us = latency_us;
-        source->latency_min_us = latency_us;
-    } else {
-        source->latency_us = (7 * source->latency_us + latency_us) / 8;
-        if (latency_us < source->latency_min_us) source->latency_min_us = latency_us;
-    }
-    const uint64_t min_us = source->latency_min_us;
-    const bool low = latency_us <= LATENCY_LOW_US || latency_us <= 4 * min_us;
-    const bool high = latency_us > LATENCY_HIGH_US && latency_us > 8 * min_us;
+    const uint64_t latency_us = since_us(session, sent_ms);
+    source->latency_us =
+        source->latency_us == 0 ? latency_us : (7 * source->latency_us + latency_us) / 8;
+    note_base(source, latency_us);
+    measure(session, source, bytes);
+    const bool low = latency_us <= LATENCY_LOW_US + 2 * source->base_us;
+    const bool high = latency_us > LATENCY_HIGH_US + 4 * source->base_us;
     if (low) source->window_bytes += bytes; /* Doubles with each window. */
-    if (high) source->window_bytes -= source->window_bytes / 8;
+    if (high) source->window_bytes -= source->window_bytes / 4;
     source->window_bytes = clamp_window(session, source->window_bytes);
+    if (source->timeouts >= TIMEOUTS_SICK) source->rest_until_ms = session->now_ms;
     source->timeouts = 0;
+    source->overdue_ms = 0;
     source->backoff_ms = BACKOFF_MS_MIN;
 }
 
-void replay_source_timed_out(struct replay_session *session, uint8_t place)
+void replay_source_timed_out(struct replay_session *session, uint8_t place, uint64_t sent_ms)
 {
     struct replay_source *const source = source_at(session, place);
     source->timeouts++;
+    source->rate /= 2; /* It is slower than that, or a source no more. */
+    if (source->overdue_ms == 0) source->overdue_ms = sent_ms;
     source->window_bytes = clamp_window(session, source->window_bytes / 2);
     if (source->timeouts < TIMEOUTS_SICK) return;
     const uint32_t shift = source->timeouts < 8 ? source->timeouts : 8;

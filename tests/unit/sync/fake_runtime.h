@@ -67,6 +67,10 @@ uint32_t mortar_sync_bonds(const struct mortar_sync *sync, struct mortar_member_
                            uint32_t capacity)
 {
     uint32_t count = 0;
+    if (sync->member != 0) { /* All others have their bonds with member 0 alone. */
+        if (sync->world->members[sync->member].bonded) out_members[count++] = fake_id(0);
+        return count;
+    }
     for (uint32_t i = 1; i < sync->world->member_count && count < capacity; i++) {
         if (sync->world->members[i].bonded) out_members[count++] = fake_id(i);
     }

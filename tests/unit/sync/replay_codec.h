@@ -22,6 +22,7 @@ static inline size_t pass_through(struct mortar_bytes in, uint8_t *room, size_t 
         struct replay_fetch fetch;
         struct replay_entries entries;
         struct replay_refused refused;
+        struct replay_cancel cancel;
     } m;
     switch (replay_message_type(in)) {
     case REPLAY_AVAILABILITY_REQUEST:
@@ -70,6 +71,10 @@ static inline size_t pass_through(struct mortar_bytes in, uint8_t *room, size_t 
     case REPLAY_REFUSED:
         if (replay_refused_decode(in, &m.refused) != MORTAR_OK) return 0;
         replay_refused_encode(&m.refused, &out);
+        break;
+    case REPLAY_CANCEL:
+        if (replay_cancel_decode(in, &m.cancel) != MORTAR_OK) return 0;
+        replay_cancel_encode(&m.cancel, &out);
         break;
     default:
         return 0;

@@ -60,8 +60,11 @@ static size_t sample(uint32_t which, uint8_t *room, size_t capacity)
         replay_entries_encode(&(struct replay_entries){9, 11, 13, 3, {0}}, &out);
         put_copy(&out, run, sizeof run);
         break;
-    default:
+    case 8:
         replay_refused_encode(&(struct replay_refused){10, REPLAY_TOO_FAR}, &out);
+        break;
+    default:
+        replay_cancel_encode(&(struct replay_cancel){11, 20}, &out);
         break;
     }
     assert_false(out.failed);
@@ -71,8 +74,8 @@ static size_t sample(uint32_t which, uint8_t *room, size_t capacity)
 static void what_is_written_is_read_back_and_no_prefix_is(void **state)
 {
     (void)state;
-    static const size_t sizes[9] = {1, 66, 6 + 3 * 24, 86, 27, 96 + 2 * 36, 25, 25 + 144, 6};
-    for (uint32_t which = 0; which < 9; which++) {
+    static const size_t sizes[10] = {1, 66, 6 + 3 * 24, 86, 27, 96 + 2 * 36, 25, 25 + 144, 6, 17};
+    for (uint32_t which = 0; which < 10; which++) {
         uint8_t room[512];
         uint8_t again[512];
         const size_t bytes = sample(which, room, sizeof room);
@@ -95,7 +98,7 @@ static void what_is_written_is_read_back_and_no_prefix_is(void **state)
 static void any_byte_may_be_any_value(void **state)
 {
     (void)state;
-    for (uint32_t which = 0; which < 9; which++) {
+    for (uint32_t which = 0; which < 10; which++) {
         uint8_t room[512];
         uint8_t again[512];
         const size_t bytes = sample(which, room, sizeof room);
@@ -143,6 +146,8 @@ static void w16_contradictions_are_refused(void **state)
         {"entries: count and range disagree", 7, 21, 4},
         {"entries: index 0", 7, 5, 0},
         {"refused: no such reason", 8, 5, 5},
+        {"cancel: index 0", 9, 1, 0},
+        {"cancel: last before first", 9, 9, 10},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         print_message("  %s\n", cases[i].why);

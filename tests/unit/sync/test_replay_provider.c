@@ -166,7 +166,7 @@ static void requests_are_its_own_and_answers_are_not(void **state)
         struct writer request = {.data = data, .capacity = sizeof data, .bytes = sizeof data};
         const bool is_request = type == REPLAY_AVAILABILITY_REQUEST ||
                                 type == REPLAY_MATCH_REQUEST || type == REPLAY_PLAN_REQUEST ||
-                                type == REPLAY_FETCH;
+                                type == REPLAY_FETCH || type == REPLAY_CANCEL;
         assert_int_equal(ask(world, 1, &request), is_request);
         assert_int_equal(answer.count, 0);
     }
