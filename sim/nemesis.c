@@ -212,6 +212,9 @@ static bool do_leave(struct nemesis *nemesis)
     }
     struct replica *replica = pick_any(nemesis);
     if (replica == NULL || staying < 3 || !sim_can_lose(sim, replica->number)) return false;
+    struct mortar_core_status status;
+    sim_status(sim, replica->number, &status);
+    if (!status.member) return false; /* The group would forget it, and then let it join. */
     sim_leave(sim, replica->number);
     sim->faults[SIM_FAULT_LEAVE]--; /* Counted by the caller too. */
     return true;

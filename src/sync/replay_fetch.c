@@ -137,9 +137,13 @@ static void send_cancel(struct replay_session *session, const struct mortar_memb
 void replay_cancel_all(struct replay_session *session)
 {
     const struct replay_cancel all = {.first = 1, .last = UINT64_MAX};
+    uint32_t owed = 0;
+    for (uint32_t i = 0; i < session->queue.count; i++)
+        owed |= replay_chunk_at(session, i)->owed;
     for (uint8_t i = 0; i < MORTAR_MEMBERS_MAX; i++) {
         const struct replay_source *const source = &session->sources[i];
-        if (source->bonded && source->ids > 0) send_cancel(session, &source->member, &all);
+        const bool owes = source->bonded && (owed & (1u << i)) != 0;
+        if (owes) send_cancel(session, &source->member, &all);
     }
     session->ending = true;
 }

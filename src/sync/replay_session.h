@@ -250,7 +250,7 @@ bool replay_queue_has_giver(const struct replay_session *session, uint8_t source
 void replay_queue_forget_source(struct replay_session *session, uint8_t source);
 /* Most bytes from the head to the last chunk asked for. */
 uint64_t replay_span_max(const struct replay_session *session);
-/* Tells all sources that what this session asked for is wanted no more. */
+/* Tells all sources that owe something that this session wants nothing more. */
 void replay_cancel_all(struct replay_session *session);
 /* Ends all asks from `source`; its chunks are wanted again. */
 void replay_asks_end(struct replay_session *session, uint8_t source, bool tried);
