@@ -278,6 +278,8 @@ void cluster_open(struct cluster *cluster)
 {
     memset(cluster, 0, sizeof *cluster);
     cluster_count_anew();
+    for (uint32_t i = 0; i < CLUSTER_DONE_MAX; i++)
+        cluster->done[i].result.status = NOT_ENDED;
     cluster->tune = (struct mortar_core_options){MORTAR_CORE_OPTIONS_INIT};
     mortar_core_options_complete(&cluster->tune);
     const struct mortar_replay_options replay = {

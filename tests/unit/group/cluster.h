@@ -19,6 +19,8 @@ struct adder { /* The machine: sums the numbers it is given, and replies with th
     uint32_t pause_once_at; /* Pauses before its nth command, once; 0: never. */
 };
 
+#define NOT_ENDED MORTAR_E_LOCKED /* Status of a request that has no DONE yet: no core says it. */
+
 struct done_record {
     bool seen;
     struct mortar_result result; /* Without the buffer. */

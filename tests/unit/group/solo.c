@@ -45,6 +45,8 @@ void solo_open(struct solo *solo)
     struct mortar_storage (*const wrap)(struct mortar_storage) = solo->wrap;
     memset(solo, 0, sizeof *solo);
     cluster_count_anew();
+    for (uint32_t i = 0; i < SOLO_DONE_MAX; i++)
+        solo->done[i].result.status = NOT_ENDED;
     solo->self.peer.bytes[0] = 9;
     solo->self.store[0] = 9;
     for (uint32_t i = 0; i < SOLO_PEERS; i++) {
