@@ -27,6 +27,8 @@ static void note(struct replica *replica, const struct mortar_trace_event *event
         replica->commit_said = numbers[0];
     } else if (event->kind == MORTAR_TRACE_SYNC_OPEN) {
         judge_session_open(judges, replica->number, numbers[0]);
+    } else if (event->kind == MORTAR_TRACE_SYNC_CHUNK) {
+        judge_session_chunk(judges, replica->number, numbers[0], numbers[1], numbers[2]);
     } else if (event->kind == MORTAR_TRACE_SYNC_DONE || event->kind == MORTAR_TRACE_SYNC_FAILED) {
         judge_session_end(judges, replica->number, numbers[0]);
         replica->sync_said = true;

@@ -108,6 +108,9 @@ void judge_session_end(struct judges *judges, uint32_t replica, uint64_t session
 /* The replica asks a source for first..last, while its log ends at `held`. */
 void judge_requested(struct judges *judges, uint32_t replica, uint64_t first, uint64_t last,
                      uint64_t held);
+/* The session verified first..last and put them into the log: once, whatever happens (C6). */
+void judge_session_chunk(struct judges *judges, uint32_t replica, uint64_t session, uint64_t first,
+                         uint64_t last);
 /* The entry at `index` came into the replica's log; counts as verified when a session runs. */
 void judge_session_entry(struct judges *judges, uint32_t replica, uint64_t index);
 /* What the session held at most (C7), against its window. */

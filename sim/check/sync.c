@@ -38,6 +38,29 @@ void judge_requested(struct judges *judges, uint32_t replica, uint64_t first, ui
     }
 }
 
+void judge_session_chunk(struct judges *judges, uint32_t replica, uint64_t session, uint64_t first,
+                         uint64_t last)
+{
+    struct replica_seen *self = &judges->replicas[replica];
+    if (self->session != session || first == 0 || first > last) {
+        verdict_fail(judges->verdict, "sync",
+                     "replica %" PRIu32 " takes %" PRIu64 "..%" PRIu64 " into session %" PRIu64
+                     ", which is not open",
+                     replica, first, last, session);
+        return;
+    }
+    for (uint64_t i = first; i <= last; i++) {
+        uint8_t *verified = table_at(&self->verified, i);
+        if (*verified != 0) {
+            verdict_fail(judges->verdict, "sync",
+                         "replica %" PRIu32 " fetched %" PRIu64 " again, though it was verified",
+                         replica, i);
+            return;
+        }
+        *verified = 1;
+    }
+}
+
 void judge_session_entry(struct judges *judges, uint32_t replica, uint64_t index)
 {
     struct replica_seen *self = &judges->replicas[replica];

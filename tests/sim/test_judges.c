@@ -25,6 +25,8 @@ enum wrong {
     ANSWERED_TWICE,
     STALE_READ,
     HELD_IS_ASKED_FOR,
+    FETCHED_TWICE,
+    CHUNK_OF_NO_SESSION,
     VERIFIED_IS_CUT,
     WINDOW_IS_EXCEEDED,
     WRONGS
@@ -38,6 +40,7 @@ static const char *const expected_judge[WRONGS] = {
     [FALSE_POSITION] = "history",   [FALSE_REPLY] = "history",
     [FALSE_FAILURE] = "history",    [ANSWERED_TWICE] = "history",
     [STALE_READ] = "history",       [HELD_IS_ASKED_FOR] = "sync",
+    [FETCHED_TWICE] = "sync",       [CHUNK_OF_NO_SESSION] = "sync",
     [VERIFIED_IS_CUT] = "sync",     [WINDOW_IS_EXCEEDED] = "sync",
 };
 
@@ -98,8 +101,10 @@ static void run_session(struct judges *judges, enum wrong wrong)
 {
     judge_session_open(judges, 2, 9);
     judge_requested(judges, 2, wrong == HELD_IS_ASKED_FOR ? 4 : 5, 6, 4);
+    judge_session_chunk(judges, 2, wrong == CHUNK_OF_NO_SESSION ? 8 : 9, 5, 6);
+    judge_session_chunk(judges, 2, 9, wrong == FETCHED_TWICE ? 6 : 7, 8);
     judge_session_entry(judges, 2, 5);
-    judge_truncate(judges, 2, wrong == VERIFIED_IS_CUT ? 5 : 6);
+    judge_truncate(judges, 2, wrong == VERIFIED_IS_CUT ? 5 : 9);
     judge_held(judges, 2, wrong == WINDOW_IS_EXCEEDED ? 101 : 100, 100);
     judge_session_end(judges, 2, 9);
 }
