@@ -273,7 +273,9 @@ static void snapshot_loaded(void *argument, bool destroyed)
     }
     const struct mortar_bytes core = {job->snapshot.data + sizeof(uint64_t), job->core_bytes};
     enum mortar_status status = job->snapshot.status;
-    if (status == MORTAR_OK)
+    if (status != MORTAR_OK)
+        mortar_sync_session_machine_unchanged(session->runtime); /* load() promises that. */
+    else
         status = mortar_sync_session_install(session->runtime, &session->wanted.anchor, core);
     session->job = NULL;
     job_free(job);

@@ -182,8 +182,8 @@ MORTAR_API void mortar_result_release(struct mortar_result *result);
 /* Executes commands, all or none submitted together; success means that every one of them was
  * committed at first..last and applied, and carries its replies (C1).
  * Completion: OK; MORTAR_UNKNOWN; MORTAR_E_BUSY (the leader's queue is full), MORTAR_E_LOST,
- * MORTAR_E_TIMEOUT, MORTAR_E_NO_LEADER (none of them was or will be executed); MORTAR_E_CLOSED,
- * MORTAR_E_FAILED, MORTAR_E_REMOVED.
+ * MORTAR_E_TIMEOUT, MORTAR_E_NO_LEADER, MORTAR_E_REMOVED (none of them was or will be executed);
+ * MORTAR_E_CLOSED, MORTAR_E_FAILED (the replica here ended: as UNKNOWN).
  * Returns: MORTAR_E_BUSY, MORTAR_E_TOO_LARGE, MORTAR_E_INVALID, MORTAR_E_NO_MEMORY. */
 MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_group_execute_many_async(struct mortar_group *group, const struct mortar_bytes *commands,

@@ -295,6 +295,10 @@ MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_sync_session_install(struct mortar_sync_session *session,
                             const struct mortar_anchor_point *anchor,
                             struct mortar_bytes core_state);
+/* An exclusive job failed and left the state as it was: apply goes on from where it is. After an
+ * exclusive job, and until this or an install, the replica neither applies nor answers queries; a
+ * session that ends so leaves that to a later one's install. */
+MORTAR_API void mortar_sync_session_machine_unchanged(struct mortar_sync_session *session);
 /* The group committed up to `position`, which is in the log: it is applied from now on. Forward
  * only. MORTAR_E_INVALID: backwards, not in the log, or another term there. */
 MORTAR_API MORTAR_NODISCARD enum mortar_status

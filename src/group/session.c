@@ -375,6 +375,11 @@ enum mortar_status mortar_sync_session_install(struct mortar_sync_session *sessi
     return core->failure == MORTAR_OK ? MORTAR_OK : MORTAR_E_FAILED;
 }
 
+void mortar_sync_session_machine_unchanged(struct mortar_sync_session *session)
+{
+    if (session->base.alive) session->base.core->machine_held = false;
+}
+
 enum mortar_status mortar_sync_session_set_committed(struct mortar_sync_session *session,
                                                      struct mortar_position position)
 {

@@ -277,6 +277,35 @@ static void a_work_before_an_exclusive_job_counts(void **state)
     solo_close(&solo);
 }
 
+/* An install that was begun and given up: what is committed is applied only once the session says
+ * that the state is what it was. */
+static void apply_waits_after_an_exclusive_job_until_the_state_is_known(void **state)
+{
+    (void)state;
+    scripted_reset();
+    solo_open(&solo);
+    solo_follow(&solo);
+    solo_fill(&solo, 1, 20);
+    solo_append(&solo, 3, 6, 3, 0);
+    solo_append(&solo, 16, 15, 15, 15);
+    assert_non_null(scripted.session);
+    const uint64_t before = solo_status(&solo)->applied;
+    bool done = false;
+    assert_int_equal(mortar_sync_offload(mortar_sync_of_session(scripted.session),
+                                         MORTAR_ON_MACHINE_EXCLUSIVE, job_run, job_done, &done),
+                     MORTAR_OK);
+    solo_run_effects(&solo);
+    assert_true(done);
+    assert_int_equal(mortar_sync_session_set_committed(scripted.session, solo.points[6].position),
+                     MORTAR_OK);
+    solo_run_effects(&solo);
+    assert_int_equal(solo_status(&solo)->applied, before);
+    mortar_sync_session_machine_unchanged(scripted.session);
+    solo_run_effects(&solo);
+    assert_int_equal(solo_status(&solo)->applied, 6);
+    solo_close(&solo);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +318,7 @@ int main(void)
         cmocka_unit_test(what_is_cut_is_never_applied),
         cmocka_unit_test(a_work_that_an_install_overtook_is_ignored),
         cmocka_unit_test(a_work_before_an_exclusive_job_counts),
+        cmocka_unit_test(apply_waits_after_an_exclusive_job_until_the_state_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
