@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define SAMPLE_MS 500u
+#define YOUNG_MS  (4u * SAMPLE_MS)
 
 /* ---- Sync ---- */
 
@@ -48,8 +49,9 @@ void status_sync(struct mortar_core *core, struct mortar_sync_status *out_status
         .left_ms = UINT64_MAX,
     };
     read_progress(core, &status.progress);
+    /* A young session has no samples to smooth: its whole life is the best one. */
     status.bytes_per_second = session->bytes_per_second;
-    if (status.bytes_per_second == 0 && status.elapsed_ms > 0) {
+    if (status.elapsed_ms > 0 && status.elapsed_ms < YOUNG_MS) {
         status.bytes_per_second = status.progress.bytes_done * 1000u / status.elapsed_ms;
     }
     if (status.bytes_per_second > 0) {
