@@ -186,7 +186,6 @@ bool bonds_add(struct link *link, const struct bond_peer *peer)
     link->bond = bond;
     lane_insert(bond, link, smaller);
     if (link->is_bulk) {
-        bond->bulk_wait_ms = 0;
         if (bond->bulk_dial == link) bond->bulk_dial = NULL;
     } else if (link->initiator) {
         dial_on_up(link);

@@ -149,6 +149,13 @@ static uint32_t next_wait(struct mesh *mesh, uint32_t wait_ms)
     return doubled > options->reconnect_ms_max ? options->reconnect_ms_max : (uint32_t)doubled;
 }
 
+/* Whether it was worth the effort. One that ends as soon as it is up is as good as a failure: else
+ * a peer that lets us in and then sends us away would be asked again many times a second. */
+static bool has_lasted(const struct link *link, uint64_t now_ms)
+{
+    return link->was_up && now_ms >= link->up_ms + link->mesh->options.reconnect_ms_max;
+}
+
 static uint64_t due_after(struct mesh *mesh, uint64_t now_ms, uint32_t wait_ms)
 {
     return now_ms + prng_between(&mesh->jitter, wait_ms / 2, wait_ms);
@@ -187,7 +194,7 @@ void dial_tick(struct mesh *mesh, uint64_t now_ms)
     struct target *next;
     for (struct target *target = mesh->targets; target; target = next) {
         next = target->next;
-        if (target->link || target->is_self || now_ms < target->due_ms) continue;
+        if (target->link || now_ms < target->due_ms) continue;
         if (target->peer_known && bonds_find_peer(mesh, &target->peer)) continue;
         const bool is_wanted = target->from_options || target->from_members;
         if (!is_wanted && target->failures >= GOSSIP_TRIES_MAX) {
@@ -203,10 +210,7 @@ void dial_tick(struct mesh *mesh, uint64_t now_ms)
 void dial_on_up(struct link *link)
 {
     struct mesh *const mesh = link->mesh;
-    if (link->target) {
-        link->target->wait_ms = 0;
-        link->target->failures = 0;
-    }
+    if (link->target) link->target->failures = 0;
     /* At once: whoever catches up begins now, and needs it. */
     if (!mesh->is_ending) dial_bulk(mesh, link->bond, loop_now_ms(mesh->options.control));
 }
@@ -218,8 +222,21 @@ static void on_bulk_end(struct link *link, uint64_t now_ms)
     struct bond *const bond = bonds_find(mesh, &link->member);
     if (bond == NULL) return;
     if (bond->bulk_dial == link) bond->bulk_dial = NULL;
+    if (has_lasted(link, now_ms)) bond->bulk_wait_ms = 0;
     bond->bulk_wait_ms = next_wait(mesh, bond->bulk_wait_ms);
     bond->bulk_due_ms = due_after(mesh, now_ms, bond->bulk_wait_ms);
+}
+
+static uint32_t wait_after(struct mesh *mesh, const struct target *target,
+                           enum mortar_status status)
+{
+    const struct mortar_peer_id *const self = &mesh->options.self.peer;
+    /* Anybody can say that we talk to ourselves; TLS has shown whether it is so. */
+    const bool is_self = status == MORTAR_E_SELF && target->peer_known &&
+                         memcmp(target->peer.bytes, self->bytes, sizeof self->bytes) == 0;
+    if (is_self) return SELF_RETRY_MS;
+    if (dial_is_refusal(status)) return mesh->options.reconnect_ms_max;
+    return next_wait(mesh, target->wait_ms);
 }
 
 void dial_on_end(struct link *link, enum mortar_status status)
@@ -236,7 +253,7 @@ void dial_on_end(struct link *link, enum mortar_status status)
     target->link = NULL;
     link->target = NULL;
     target->failures++;
-    target->wait_ms =
-        dial_is_refusal(status) ? mesh->options.reconnect_ms_max : next_wait(mesh, target->wait_ms);
+    if (has_lasted(link, now_ms)) target->wait_ms = 0;
+    target->wait_ms = wait_after(mesh, target, status);
     target->due_ms = due_after(mesh, now_ms, target->wait_ms);
 }

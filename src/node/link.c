@@ -250,7 +250,6 @@ static void handshake_refused(struct link *link, const struct writer *out)
     const struct bond_refuse refusal = link->handshake->refusal;
     const bool said_there = link->handshake->refused_there;
     note_refusal(link, refusal.status, refusal.text, said_there);
-    if (refusal.status == MORTAR_E_SELF && link->target) link->target->is_self = true;
     (void)write_copy(link->stream, out); /* The peer may be gone already. */
     link_end_with(link, refusal.status, refusal.text, false);
 }
@@ -263,6 +262,7 @@ static void link_up(struct link *link)
     link->member = peer.member;
     link->assembler.proved = true;
     link->heard_ms = clock_monotonic_ms();
+    link->up_ms = link->heard_ms;
     if (link->is_bulk) {
         if (stream_detach(link->stream) != MORTAR_OK) return; /* on_closed is on its way. */
         link->moved = true;
@@ -493,8 +493,7 @@ void link_accept(struct mesh *mesh, struct stream *stream)
     struct link *const link = link_new(mesh);
     if (link == NULL) {
         mesh->counted.refused_half_open++;
-        mesh_log(mesh, MORTAR_LOG_WARNING, "link from %s refused: too many links (%s)",
-                 stream_remote(stream), mortar_status_name(MORTAR_E_BUSY));
+        mesh_note_refused(mesh, stream_remote(stream), MORTAR_E_BUSY, "too many links");
         stream_close(stream, STREAM_CLOSE_ABORT);
         return;
     }

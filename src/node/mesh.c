@@ -98,6 +98,7 @@ enum mortar_status mesh_open(const struct mesh_options *options, struct mesh **o
         loop_timer_open(options->control, options->heartbeat_ms, options->heartbeat_ms,
                         mesh_on_beat, mesh, &mesh->heartbeat);
     if (status != MORTAR_OK) {
+        crypto_cleanse(&mesh->keys, sizeof mesh->keys);
         memory_release(options->allocator, mesh, sizeof *mesh);
         return status;
     }
@@ -177,7 +178,9 @@ void mesh_send(struct mesh *mesh, const struct mortar_member_id *to, enum mortar
     mesh->counted.frames_dropped++;
     mortar_buffer_release(frame);
     /* A control frame that is lost must be noticed: the peers start afresh on another link. */
-    if (status != MORTAR_E_CLOSED) link_end(link, status, "the send queue is full");
+    if (status == MORTAR_E_CLOSED) return;
+    link_end(link, status,
+             status == MORTAR_E_NO_MEMORY ? mortar_status_text(status) : "the send queue is full");
 }
 
 void mesh_set_members(struct mesh *mesh, const struct bond_member *members, uint32_t count)

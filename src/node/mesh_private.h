@@ -24,6 +24,8 @@
 #define TARGETS_MAX      128u
 #define BONDS_MAX        64u
 #define GOSSIP_TRIES_MAX 8u
+/* Until an address that led back to us is tried again: a name may lead elsewhere by then. */
+#define SELF_RETRY_MS 60000u
 /* Received in bulk and not yet taken by the control thread, per link: beyond, reading pauses. */
 #define BULK_POSTED_BYTES_MAX (UINT64_C(8) * 1024 * 1024)
 
@@ -72,6 +74,7 @@ struct link {
     struct mortar_member_id member;   /* UP: the peer. A dialled bulk link: whom it is for. */
     struct bond_handshake *handshake; /* HANDSHAKE only. */
     struct assembler assembler;       /* Moves with the stream. */
+    uint64_t up_ms;                   /* When it came up; 0: it did not. */
     uint64_t heard_ms;                /* Moves with the stream, as the next two. */
     uint64_t ping_sequence;
     uint64_t ping_sent_us;
@@ -100,7 +103,6 @@ struct target {
     struct address address;
     bool from_options;
     bool from_members; /* The configuration names it. */
-    bool is_self;
     bool peer_known;
     struct mortar_peer_id peer; /* Who answered there last, or whom the configuration expects. */
     struct link *link;
@@ -220,7 +222,7 @@ struct target *dial_add_address(struct mesh *mesh, const struct address *address
 void dial_set_members(struct mesh *mesh);
 void dial_on_gossip(struct mesh *mesh, const struct bond_members *members);
 void dial_tick(struct mesh *mesh, uint64_t now_ms);
-/* A link that a target dialled is up, or ended with `status`. */
+/* A control link that we dialled is up, or a link that we dialled ended with `status`. */
 void dial_on_up(struct link *link);
 void dial_on_end(struct link *link, enum mortar_status status);
 /* Whether that status will not change by trying again soon. */

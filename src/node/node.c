@@ -125,6 +125,9 @@ static enum mortar_status take_addresses(struct mortar_node *node)
     if (status == MORTAR_OK && options->advertise) {
         struct address advertised;
         status = take_address("advertise", options->advertise, &advertised);
+        if (status == MORTAR_OK && advertised.port == 0) {
+            return bad_option("advertise names port 0, to which nobody can connect");
+        }
         if (status == MORTAR_OK) address_format(&advertised, node->advertised);
     }
     if (status == MORTAR_OK && options->peers) {
@@ -293,10 +296,7 @@ static void node_free(struct mortar_node *node)
     if (node->apply) worker_close(node->apply);
     if (node->bulk) loop_close(node->bulk);
     if (node->control) loop_close(node->control);
-    if (node->completions.descriptor >= 0) {
-        (void)completions_dispatch(&node->completions, UINT32_MAX); /* Each call completes. */
-        completions_deinit(&node->completions);
-    }
+    if (node->completions.descriptor >= 0) completions_deinit(&node->completions);
     free_handles(node);
     tls_close(node->tls);
     identity_close(node->identity);
@@ -325,6 +325,7 @@ static struct mortar_node *node_new(const struct mortar_node_options *options)
 enum mortar_status mortar_node_open(const struct mortar_node_options *options,
                                     struct mortar_node **out_node)
 {
+    detail_set(&open_error, "%s", mortar_status_text(MORTAR_E_NO_MEMORY));
     struct mortar_node *const node = node_new(options);
     if (node == NULL) return MORTAR_E_NO_MEMORY;
     detail_set(&open_error, "%s", "");
@@ -354,6 +355,8 @@ enum mortar_status mortar_node_close(struct mortar_node *node)
         const enum mortar_status status = group_close(group);
         ASSERT(status == MORTAR_OK); /* Nobody else may use the node any longer. */
     }
+    /* Each call completes, while the node can still answer what a completion may ask. */
+    (void)completions_dispatch(&node->completions, UINT32_MAX);
     node_free(node);
     return MORTAR_OK;
 }

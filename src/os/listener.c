@@ -116,8 +116,13 @@ static enum mortar_status open_socket(const struct address *address, struct deta
         detail_set(detail, "%s: cannot be resolved: %s", text, gai_strerror(resolved));
         return MORTAR_E_ADDRESS;
     }
-    const int fd = listen_on(found);
-    const int error = errno;
+    /* A name may stand for several addresses, of which some are not ours, or not supported. */
+    int fd = -1;
+    int error = 0;
+    for (const struct addrinfo *info = found; info && fd < 0; info = info->ai_next) {
+        fd = listen_on(info);
+        error = errno;
+    }
     freeaddrinfo(found);
     if (fd < 0) {
         detail_set_errno(detail, error, "%s: cannot be listened on", text);
@@ -138,10 +143,11 @@ enum mortar_status listener_bind(const struct address *address,
     socklen_t bytes = sizeof bound;
     allocator = memory_or_default(allocator);
     struct listener *listener = memory_reserve_zero(allocator, sizeof *listener);
-    if (!listener || getsockname(fd, (void *)&bound, &bytes) != 0) {
+    const bool has_memory = listener != NULL;
+    if (!has_memory || getsockname(fd, (void *)&bound, &bytes) != 0) {
         memory_release(allocator, listener, sizeof *listener);
         (void)close(fd);
-        return listener ? MORTAR_E_IO : MORTAR_E_NO_MEMORY;
+        return has_memory ? MORTAR_E_IO : MORTAR_E_NO_MEMORY;
     }
     listener->allocator = allocator;
     listener->fd = fd;

@@ -19,31 +19,33 @@ static void raw_write(struct raw_link *link, const void *data, size_t bytes)
     if (status != MORTAR_OK && status != MORTAR_E_CLOSED) abort(); /* Not on the test's thread. */
 }
 
+void raw_handshake_init(struct raw_peer *peer, struct stream *stream, enum mortar_lane lane,
+                        bool initiator, struct bond_handshake *out_handshake)
+{
+    struct bond_handshake_options options = {
+        .initiator = initiator,
+        .lane = lane,
+        .group = peer->group,
+        .self = peer->id,
+        .boot_nonce = {1, 2, 3},
+        .tls_peer = stream_peer_id(stream),
+        .key_count = peer->keys.key_count,
+        .crypto = {.hmac = raw_hmac, .context = peer->crypto},
+    };
+    memcpy(options.keys, peer->keys.keys, sizeof options.keys);
+    if (stream_exporter(stream, BOND_EXPORTER_LABEL, options.exporter) != MORTAR_OK) abort();
+    if (group_identity_names("default", &counting_machine, &options.names) != MORTAR_OK) abort();
+    bond_handshake_init(out_handshake, &options);
+}
+
 static void raw_on_open(void *context, struct stream *stream)
 {
     struct raw_link *const link = context;
-    struct raw_peer *const peer = link->peer;
-    static struct bond_handshake_options options; /* Of one loop thread; too large for it. */
     link->stream = stream;
     if (!link->silent) {
-        options = (struct bond_handshake_options){
-            .initiator = true,
-            .lane = link->lane,
-            .group = peer->group,
-            .self = peer->id,
-            .boot_nonce = {1, 2, 3},
-            .tls_peer = stream_peer_id(stream),
-            .key_count = peer->keys.key_count,
-            .crypto = {.hmac = raw_hmac, .context = peer->crypto},
-        };
-        memcpy(options.keys, peer->keys.keys, sizeof options.keys);
-        if (stream_exporter(stream, BOND_EXPORTER_LABEL, options.exporter) != MORTAR_OK) abort();
-        if (group_identity_names("default", &counting_machine, &options.names) != MORTAR_OK) {
-            abort();
-        }
         uint8_t bytes[BOND_STEP_BYTES_MAX];
         struct writer out = writer_over(bytes, sizeof bytes);
-        bond_handshake_init(&link->handshake, &options);
+        raw_handshake_init(link->peer, stream, link->lane, true, &link->handshake);
         bond_handshake_start(&link->handshake, &out);
         raw_write(link, out.data, out.bytes);
     }

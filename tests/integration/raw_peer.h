@@ -44,6 +44,9 @@ struct raw_peer {
 /* A peer with the keys of `place` for the group of `member`. */
 void raw_begin(struct raw_peer *peer, const struct place *place, const struct member *member);
 void raw_end(struct raw_peer *peer);
+/* The handshake of an open stream, as this peer begins it; on the thread of its loop. */
+void raw_handshake_init(struct raw_peer *peer, struct stream *stream, enum mortar_lane lane,
+                        bool initiator, struct bond_handshake *out_handshake);
 /* Connects one lane; `silent`: TLS only. Answers at once. */
 void raw_connect(struct raw_peer *peer, enum mortar_lane lane, bool silent);
 /* Connects the lane and waits for its bond. */

@@ -220,6 +220,45 @@ static void a_peer_that_falls_silent_is_given_up(void **state)
     world_end(&world);
 }
 
+/* A lane that stands vouches for no other one. */
+static void each_lane_is_proved_for_itself(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin_with(&world, 5000, 64);
+    raw_bond(&world.raw, MORTAR_LANE_CONTROL);
+    world.raw.keys.keys[0].bytes[7] ^= 1;
+    raw_connect(&world.raw, MORTAR_LANE_BULK, false);
+    raw_expect_closed(&world.raw, MORTAR_LANE_BULK);
+    expect_logged(&world.member, "refused: key (MORTAR_E_KEY)");
+    assert_int_equal(world.raw.links[MORTAR_LANE_BULK].refusal.status, MORTAR_E_KEY);
+    assert_string_equal(world.raw.links[MORTAR_LANE_BULK].refusal.text, "key");
+    assert_int_equal(member_metrics(&world.member).refused_key, 1);
+    assert_int_equal(member_bond_count(&world.member), 0);
+    world_end(&world);
+}
+
+/* The proof holds over the id of another group, and the names are the same: it is another birth
+ * key's, and nobody is let in. */
+static void a_wrong_group_id_or_member_id_is_refused(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin_with(&world, 5000, 64);
+    world.raw.group.bytes[3] ^= 1;
+    raw_connect(&world.raw, MORTAR_LANE_CONTROL, false);
+    raw_expect_closed(&world.raw, MORTAR_LANE_CONTROL);
+    expect_logged(&world.member, "the group ids differ (MORTAR_E_KEY)");
+    world.raw.group.bytes[3] ^= 1;
+    world.raw.id.peer.bytes[3] ^= 1; /* Not the one that TLS shows. */
+    raw_connect(&world.raw, MORTAR_LANE_CONTROL, false);
+    raw_expect_closed(&world.raw, MORTAR_LANE_CONTROL);
+    expect_logged(&world.member, "the member id is not of the TLS peer (MORTAR_E_PROTOCOL)");
+    assert_int_equal(member_metrics(&world.member).refused_protocol, 1);
+    assert_int_equal(mortar_node_bonds(world.member.node, NULL, 0), 0);
+    world_end(&world);
+}
+
 /* ---- Identities and directories ---- */
 
 static void copy_file(const char *from, const char *to)
@@ -302,6 +341,10 @@ static void what_a_node_cannot_open_it_says(void **state)
     assert_int_equal(member_try_open(&other, &options), MORTAR_E_CORRUPT);
     assert_int_equal(unlink(path), 0);
 
+    options.advertise = "a.example:0";
+    assert_int_equal(member_try_open(&other, &options), MORTAR_E_INVALID);
+    assert_non_null(strstr(mortar_node_open_error(), "advertise"));
+    options.advertise = NULL;
     options.key_file = "/tmp/mortar-no-such-key";
     assert_int_equal(member_try_open(&other, &options), MORTAR_E_NOT_FOUND);
     assert_non_null(strstr(mortar_node_open_error(), "/tmp/mortar-no-such-key"));
@@ -320,6 +363,8 @@ int main(void)
         cmocka_unit_test(flipped_bits_and_other_groups_are_refused_by_name),
         cmocka_unit_test(truncated_frames_do_no_harm),
         cmocka_unit_test(a_peer_that_falls_silent_is_given_up),
+        cmocka_unit_test(each_lane_is_proved_for_itself),
+        cmocka_unit_test(a_wrong_group_id_or_member_id_is_refused),
         cmocka_unit_test(a_copied_directory_is_refused_and_named),
         cmocka_unit_test(what_a_node_cannot_open_it_says),
     };
