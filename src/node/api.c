@@ -24,14 +24,8 @@ enum mortar_status group_enter(struct mortar_group *group)
 
 void group_leave_use(struct mortar_group *group)
 {
-    struct mortar_node *const node = group->node;
     const uint_fast32_t before = atomic_fetch_sub(&group->users, 1);
-    ASSERT(before > 0);
-    if (before > 1) return;
-    /* Perhaps somebody waits to close. The group may be gone from now on; the node is not. */
-    (void)pthread_mutex_lock(&node->mutex);
-    (void)pthread_cond_broadcast(&node->changed);
-    (void)pthread_mutex_unlock(&node->mutex);
+    ASSERT(before > 0); /* Group and node may be gone from now on. */
 }
 
 /* ---- Making calls ---- */

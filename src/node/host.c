@@ -131,6 +131,7 @@ static void on_failed(struct mortar_group *group, enum mortar_status status)
     if (node->options.on_fatal) {
         node->options.on_fatal(node->options.context, status, "the storage failed");
     }
+    watch_end_all(group, MORTAR_E_FAILED);
 }
 
 /* False: the effect must wait for memory. */
@@ -285,12 +286,14 @@ void host_take_call(struct loop_task *task)
 {
     struct call *const call = (struct call *)(void *)task;
     struct mortar_group *const group = call->owner;
-    if (group->is_stopping) {
-        call->result.status = MORTAR_E_CLOSED;
+    const bool is_wait = call->kind == CALL_WAIT;
+    const bool is_failed = atomic_load(&group->node->failed) != (int)MORTAR_OK;
+    if (group->is_stopping || (is_wait && is_failed)) {
+        call->result.status = group->is_stopping ? MORTAR_E_CLOSED : MORTAR_E_FAILED;
         host_complete(group, call);
         return;
     }
-    if (call->kind == CALL_WAIT) {
+    if (is_wait) {
         watch_begin(group, call);
         return;
     }
@@ -315,7 +318,7 @@ void host_stop(struct mortar_group *group)
     group->is_dirty = true;
     host_batch(group); /* DONE for all, and last words to the others. */
     group->is_stopping = true;
-    watch_close_all(group);
+    watch_end_all(group, MORTAR_E_CLOSED);
     mesh_end(group->mesh);
     signal_if_stopped(group);
 }

@@ -56,7 +56,7 @@ struct mortar_node {
     atomic_int failed; /* A status; not MORTAR_OK once a storage failed. */
 
     pthread_mutex_t mutex;  /* Guards the next three, and the wake-up of closers. */
-    pthread_cond_t changed; /* A group's users left, or it stopped. */
+    pthread_cond_t changed; /* A group stopped. */
     bool has_group;
     struct mortar_group *opened; /* For mortar_node_close(); NULL when closed by the user. */
     struct mortar_group *closed; /* Handles of before: they answer CLOSED as long as we live. */
@@ -132,7 +132,8 @@ void watch_begin(struct mortar_group *group, struct call *call);
 void watch_look(struct mortar_group *group);
 /* Completes the waits whose time is over. */
 void watch_expire(struct mortar_group *group, uint64_t now_ms);
-void watch_close_all(struct mortar_group *group);
+/* Completes all waits with `status`: nothing will change any longer. */
+void watch_end_all(struct mortar_group *group, enum mortar_status status);
 /* Tells the mesh of a new configuration. */
 void watch_configuration(struct mortar_group *group);
 

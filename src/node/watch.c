@@ -97,7 +97,7 @@ static bool over_by_time(struct call *call, const void *context)
     return call->wait.deadline_ms <= *(const uint64_t *)context;
 }
 
-static bool over_by_close(struct call *call, const void *context)
+static bool over_at_end(struct call *call, const void *context)
 {
     (void)call;
     (void)context;
@@ -119,9 +119,9 @@ void watch_expire(struct mortar_group *group, uint64_t now_ms)
     complete_waits(group, taken, MORTAR_E_TIMEOUT);
 }
 
-void watch_close_all(struct mortar_group *group)
+void watch_end_all(struct mortar_group *group, enum mortar_status status)
 {
-    complete_waits(group, take_waits(group, over_by_close, NULL), MORTAR_E_CLOSED);
+    complete_waits(group, take_waits(group, over_at_end, NULL), status);
 }
 
 void watch_configuration(struct mortar_group *group)

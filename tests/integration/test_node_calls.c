@@ -329,6 +329,47 @@ static void queued_completions_come_by_dispatch_on_the_callers_thread(void **sta
     place_end(&place);
 }
 
+/* Asks the node whatever may be asked from outside. */
+struct curious {
+    struct member *member;
+    enum mortar_status execute;
+    atomic_uint count;
+};
+
+static void tell_curious(void *argument, const struct mortar_result *result)
+{
+    struct curious *const curious = argument;
+    struct mortar_core_status *const status = malloc(sizeof *status);
+    struct mortar_result unused;
+    (void)result;
+    mortar_group_status(curious->member->group, status);
+    (void)member_metrics(curious->member);
+    (void)mortar_node_bonds(curious->member->node, NULL, 0);
+    curious->execute = mortar_group_execute(curious->member->group, command, 100, &unused);
+    free(status);
+    (void)atomic_fetch_add(&curious->count, 1);
+}
+
+static void what_was_not_dispatched_completes_at_close_on_a_node_that_answers(void **state)
+{
+    (void)state;
+    struct place place;
+    struct member member;
+    struct mortar_result result;
+    struct curious curious = {.member = &member};
+    found_alone(&place, &member, MORTAR_COMPLETE_QUEUE);
+    assert_int_equal(
+        mortar_group_execute_async(member.group, command, SOON_MS, tell_curious, &curious),
+        MORTAR_OK);
+    assert_int_equal(mortar_group_execute(member.group, command, SOON_MS, &result), MORTAR_OK);
+    mortar_result_release(&result);
+    assert_int_equal(atomic_load(&curious.count), 0);
+    member_close(&member);
+    assert_int_equal(atomic_load(&curious.count), 1);
+    assert_int_equal(curious.execute, MORTAR_E_CLOSED);
+    place_end(&place);
+}
+
 /* ---- Several threads, several members ---- */
 
 struct worker_thread {
@@ -468,6 +509,7 @@ int main(void)
         cmocka_unit_test(a_call_ends_by_its_timeout),
         cmocka_unit_test(blocking_calls_on_the_nodes_own_thread_are_refused),
         cmocka_unit_test(queued_completions_come_by_dispatch_on_the_callers_thread),
+        cmocka_unit_test(what_was_not_dispatched_completes_at_close_on_a_node_that_answers),
         cmocka_unit_test(threads_that_call_while_the_group_closes_get_closed),
         cmocka_unit_test(every_member_serves_calls_and_any_can_leave),
     };
