@@ -184,12 +184,13 @@ void replay_queue_clear(struct replay_session *session, struct mortar_anchor_poi
     ASSERT(queue->bytes == 0 && session->bytes_held == 0);
 }
 
-void replay_queue_trim(struct replay_session *session, uint64_t index)
+void replay_queue_trim(struct replay_session *session, uint64_t index, bool owed)
 {
     struct replay_queue *const queue = &session->queue;
     while (queue->count > 0) {
         struct replay_chunk *const chunk = replay_chunk_at(session, queue->count - 1);
         if (chunk->end.position.index <= index || chunk->state >= REPLAY_CHUNK_ARRIVED) return;
+        if (chunk->owed != 0 && !owed) return;
         chunk_forget(session, chunk);
         queue->count--;
         /* Numbers are not used twice: no job can run for a chunk that has not arrived. */
@@ -231,11 +232,16 @@ bool replay_queue_has_giver(const struct replay_session *session, uint8_t source
     return false;
 }
 
+void replay_queue_owed_end(struct replay_session *session, uint8_t source)
+{
+    for (uint32_t i = 0; i < session->queue.count; i++)
+        replay_chunk_at(session, i)->owed &= ~(1u << source);
+}
+
 void replay_queue_forget_source(struct replay_session *session, uint8_t source)
 {
     for (uint32_t i = 0; i < session->queue.count; i++) {
         replay_chunk_at(session, i)->tried &= ~(1u << source);
-        replay_chunk_at(session, i)->owed &= ~(1u << source);
     }
 }
 
@@ -354,17 +360,17 @@ static void hedge(struct replay_session *session, struct replay_chunk *chunk, bo
 }
 
 /* A request is counted as lost after this time; a second source was asked before. A source that is
- * slow, and not dead, is given longer each time, and then three times what it takes by what was
- * measured, or a slow link would never deliver anything. */
+ * slow, and not dead, is given longer each time, and never less than what was measured allows,
+ * or a slow link would never deliver anything. */
 static uint64_t give_up_ms(const struct replay_session *session, uint8_t place)
 {
     const struct replay_source *const source = &session->sources[place];
     const uint64_t timeout_ms = session->options.fetch_timeout_ms;
     uint64_t wait_ms = timeout_ms * (1 + (uint64_t)source->timeouts);
     if (wait_ms > timeout_ms * SLOW_FACTOR_MAX) wait_ms = timeout_ms * SLOW_FACTOR_MAX;
-    const uint64_t thrice_ms = 3 * replay_source_expected_ms(source);
+    const uint64_t patience_ms = replay_source_patience_ms(source);
     const uint64_t most_ms = session->options.give_up_ms;
-    if (wait_ms < thrice_ms) wait_ms = thrice_ms < most_ms ? thrice_ms : most_ms;
+    if (wait_ms < patience_ms) wait_ms = patience_ms < most_ms ? patience_ms : most_ms;
     return wait_ms;
 }
 

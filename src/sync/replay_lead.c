@@ -22,7 +22,7 @@
 /* Never more chunks than this are planned before an answer of full size is asked for. */
 #define PLAN_CHUNKS_LOW (REPLAY_CHUNKS_MAX - REPLAY_PLAN_POINTS_MAX)
 /* Planned ahead before any rate is known: soon it will be, and then chunks have the right size. */
-#define PLAN_CHUNKS_FIRST 32u
+#define PLAN_CHUNKS_FIRST 8u
 
 void replay_lead_reset(struct replay_session *session)
 {

@@ -148,6 +148,8 @@ static void look_for_end(struct replay_session *session)
 }
 
 #define PATIENCE_MAX 4u
+/* After so many stalls in a row what is owed is believed to be lost. */
+#define STALLS_HARD 4u
 
 /* By what was measured, the sources take this long for what they were asked for: that is no stall. */
 static uint64_t owed_ms(const struct replay_session *session)
@@ -156,8 +158,8 @@ static uint64_t owed_ms(const struct replay_session *session)
     for (uint8_t i = 0; i < MORTAR_MEMBERS_MAX; i++) {
         const struct replay_source *const source = &session->sources[i];
         if (!source->bonded || source->in_flight_count == 0) continue;
-        const uint64_t expected_ms = replay_source_expected_ms(source);
-        if (expected_ms > most_ms) most_ms = expected_ms;
+        const uint64_t patience_ms = replay_source_patience_ms(source);
+        if (patience_ms > most_ms) most_ms = patience_ms;
     }
     return most_ms;
 }
@@ -193,7 +195,8 @@ static void look_for_stall(struct replay_session *session)
         replay_below_end(session);
         replay_queue_clear(session, replay_log_end(session));
     } else {
-        replay_queue_trim(session, 0); /* What arrived stays: nothing verified is asked again. */
+        /* What arrived stays: nothing verified is asked for again. */
+        replay_queue_trim(session, 0, session->stalls >= STALLS_HARD);
     }
     replay_lead_reset(session);
 }
@@ -226,7 +229,7 @@ static void fetch_step(struct replay_session *session)
         return;
     }
     if (!session->below.active && replay_target(session, &target)) {
-        replay_queue_trim(session, target.position.index);
+        replay_queue_trim(session, target.position.index, true);
     }
     replay_queue_refine(session);
     replay_plan_step(session);

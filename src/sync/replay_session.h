@@ -213,6 +213,8 @@ uint32_t replay_batch_bytes(const struct replay_session *session);
 /* How long a fetch from this source may take by what was measured of it, with all that is in flight
  * there; 0: nothing was. */
 uint64_t replay_source_expected_ms(const struct replay_source *source);
+/* How long it is given for all that is in flight there before that counts as lost. */
+uint64_t replay_source_patience_ms(const struct replay_source *source);
 /* Bytes leave for this source that it owes from now on. */
 void replay_source_asked(struct replay_session *session, uint8_t source, uint32_t bytes);
 /* True: no source has room for even the smallest request. */
@@ -237,8 +239,9 @@ struct mortar_anchor_point replay_queue_end(const struct replay_session *session
 void replay_queue_push(struct replay_session *session, const struct replay_plan_point *point);
 /* Drops all chunks; the plan goes on from `start`. */
 void replay_queue_clear(struct replay_session *session, struct mortar_anchor_point start);
-/* Drops the last chunks that have not arrived, as far as they end beyond `index`. */
-void replay_queue_trim(struct replay_session *session, uint64_t index);
+/* Drops the last chunks that have not arrived, as far as they end beyond `index`, and unless `owed`
+ * those that a source still owes: what is under way on a slow link would come in vain. */
+void replay_queue_trim(struct replay_session *session, uint64_t index, bool owed);
 /* Drops the last chunks that nobody was asked for, where they are far larger than one request should
  * be now: they are planned anew. */
 void replay_queue_refine(struct replay_session *session);
@@ -246,6 +249,8 @@ void replay_queue_refine(struct replay_session *session);
 uint64_t replay_queue_verified(const struct replay_session *session);
 /* True if a chunk in the queue came from `source`. */
 bool replay_queue_has_giver(const struct replay_session *session, uint8_t source);
+/* The source is gone: it owes nothing any more. */
+void replay_queue_owed_end(struct replay_session *session, uint8_t source);
 /* The place in the table of sources goes to another member. */
 void replay_queue_forget_source(struct replay_session *session, uint8_t source);
 /* Most bytes from the head to the last chunk asked for. */

@@ -26,9 +26,12 @@
 #define LATENCY_HIGH_US 400000u
 /* A request takes this long by the rate of the fastest source. */
 #define BATCH_MS 250u
-/* And so many bytes, before a rate is known: half a second even where only 128 kB/s come through. */
-#define BATCH_BYTES_FIRST (64u * 1024u)
+/* And so many bytes, before a rate is known: little enough for any link, and soon measured. */
+#define BATCH_BYTES_FIRST (16u * 1024u)
 #define BATCH_BYTES_MIN   4096u
+/* A source that has given nothing yet is taken to be no slower than this: asked again sooner, it
+ * would send all twice. */
+#define RATE_FLOOR 20000u
 /* A rate is taken over this long at least, after the first. */
 #define SAMPLE_MS 50u
 /* A source that takes this long, and 4 times as long as another, is passed by. */
@@ -147,6 +150,7 @@ static void source_departed(struct replay_session *session, uint8_t place)
     source->known = false;
     source->asking = false;
     replay_asks_end(session, place, false);
+    replay_queue_owed_end(session, place);
 }
 
 void replay_sources_observe(struct replay_session *session)
@@ -366,6 +370,12 @@ void replay_source_drop(struct replay_session *session, uint8_t place)
 {
     source_at(session, place)->dropped = true;
     replay_asks_end(session, place, true);
+}
+
+uint64_t replay_source_patience_ms(const struct replay_source *source)
+{
+    if (source->rate == 0) return source->in_flight_bytes * 1000 / RATE_FLOOR;
+    return 3 * replay_source_expected_ms(source);
 }
 
 void replay_source_asked(struct replay_session *session, uint8_t place, uint32_t bytes)

@@ -67,12 +67,13 @@ uint32_t mortar_sync_bonds(const struct mortar_sync *sync, struct mortar_member_
                            uint32_t capacity)
 {
     uint32_t count = 0;
-    if (sync->member != 0) { /* All others have their bonds with member 0 alone. */
-        if (sync->world->members[sync->member].bonded) out_members[count++] = fake_id(0);
-        return count;
-    }
-    for (uint32_t i = 1; i < sync->world->member_count && count < capacity; i++) {
-        if (sync->world->members[i].bonded) out_members[count++] = fake_id(i);
+    for (uint32_t i = 0; i < sync->world->member_count && count < capacity; i++) {
+        /* `bonded` says of a member that it is bonded with member 0; all others are for good. */
+        const uint32_t other = sync->member == 0 ? i : sync->member;
+        const bool stands =
+            i != sync->member &&
+            (i == 0 || sync->member == 0 ? sync->world->members[other].bonded : true);
+        if (stands) out_members[count++] = fake_id(i);
     }
     return count;
 }

@@ -403,6 +403,94 @@ static void w34_batches_are_cut_by_bytes(void **state)
     }
 }
 
+/* C9: a link so slow that the whole takes much longer than any time-out is asked for little at a
+ * time, and the session converges at the link's pace. */
+static void w36_requests_fit_what_a_slow_link_delivers(void **state)
+{
+    (void)state;
+    static const uint64_t rates[] = {20, 50, 200}; /* Bytes in a millisecond. */
+    for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
+        struct fake_setup setup = {FAKE_SETUP};
+        setup.members = 2;
+        setup.options.fetch_timeout_ms = 200;
+        setup.options.stall_ms = 300;
+        setup.options.give_up_ms = 4000;
+        struct fake_world *const world = fake_open(&setup);
+        world->members[1].bytes_per_ms = rates[i];
+        fake_begin(world);
+        fake_expect_ready(world, 2000);
+        const uint64_t ideal_ms = world->offsets[2001] / rates[i];
+        const uint64_t took_ms = world->now_ms - 1000;
+        print_message("  %lu kB/s: %lu ms, at best %lu; %lu bytes in vain\n",
+                      (unsigned long)rates[i], (unsigned long)took_ms, (unsigned long)ideal_ms,
+                      (unsigned long)world->progress.bytes_discarded);
+        assert_true(took_ms <= ideal_ms * 3 / 2);
+        fake_close(world);
+    }
+}
+
+/* And a fast link carries full batches, whatever it began with. */
+static void fast_links_carry_full_batches(void **state)
+{
+    (void)state;
+    struct fake_setup setup = {FAKE_SETUP};
+    setup.entries = 6000;
+    setup.payload_min = 3000;
+    setup.payload_max = 3000;
+    struct fake_world *const world = fake_open(&setup);
+    world->tamper = measure;
+    fake_begin(world);
+    fake_expect_ready(world, 6000);
+    assert_true(world->tampered > setup.options.batch_bytes * 9 / 10);
+    assert_true(world->fetches < 80); /* 18 MB: 32 small requests, 16 large ones and a few more. */
+    fake_close(world);
+}
+
+/* A second source answered first, or the session is over: the first is told. */
+static bool watch_cancels(struct fake_world *world, struct fake_message *message)
+{
+    if (is_lie(world, message)) message->deliver_ms += 900;
+    if (fake_type(message) != REPLAY_CANCEL) return true;
+    struct replay_cancel cancel;
+    const struct mortar_bytes bytes = {data_of(message), message->bytes};
+    assert_int_equal(replay_cancel_decode(bytes, &cancel), MORTAR_OK);
+    world->tampered += cancel.last == UINT64_MAX ? 1000 : 1;
+    return true;
+}
+
+static void sources_are_told_what_is_wanted_no_more(void **state)
+{
+    (void)state;
+    struct fake_world *const world = open_small(&(struct fake_setup){FAKE_SETUP});
+    world->tamper = watch_cancels;
+    fake_begin(world);
+    assert_false(fake_run(world, 20));
+    fake_end(world);
+    assert_true(world->tampered >= 1000); /* What it owed is called off with the session. */
+    world->tampered = 0;
+    fake_begin(world);
+    fake_expect_ready(world, 2000);
+    assert_in_range(world->tampered, 1, 999);
+    fake_close(world);
+}
+
+/* Each step of a session is in the trace. */
+static void the_trace_tells_phases_sources_chunks_refusals_and_stalls(void **state)
+{
+    (void)state;
+    struct fake_world *const world = open_small(&(struct fake_setup){FAKE_SETUP});
+    world->tamper = refuse_all;
+    fake_begin(world);
+    fake_expect_ready(world, 2000);
+    assert_int_equal(world->traced[MORTAR_TRACE_SYNC_PHASE], 3); /* Plan, fetch, done. */
+    assert_true(world->traced[MORTAR_TRACE_SYNC_SOURCE] >= 3);
+    assert_in_range(world->traced[MORTAR_TRACE_SYNC_CHUNK], 60, world->appends);
+    assert_int_equal(world->traced[MORTAR_TRACE_SYNC_CHUNK], world->appends);
+    assert_true(world->traced[MORTAR_TRACE_SYNC_REFUSED] > 0);
+    assert_true(world->traced[MORTAR_TRACE_SYNC_STALL] > 0);
+    fake_close(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -417,6 +505,10 @@ int main(void)
         cmocka_unit_test(w36i_lost_requests_are_made_good_within_a_second_or_so),
         cmocka_unit_test(dead_sources_are_replaced_and_new_ones_used_at_once),
         cmocka_unit_test(w34_batches_are_cut_by_bytes),
+        cmocka_unit_test(w36_requests_fit_what_a_slow_link_delivers),
+        cmocka_unit_test(fast_links_carry_full_batches),
+        cmocka_unit_test(sources_are_told_what_is_wanted_no_more),
+        cmocka_unit_test(the_trace_tells_phases_sources_chunks_refusals_and_stalls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,8 @@ static struct {
     uint64_t last_ms;
     uint64_t entries;
     uint32_t refused[5]; /* By reason. */
+    uint32_t to[32];     /* Whom the first answers were for. */
+    uint64_t first[32];  /* What they began with. */
 } seen;
 
 static bool collect(struct fake_world *world, struct fake_message *message)
@@ -32,6 +34,10 @@ static bool collect(struct fake_world *world, struct fake_message *message)
         MORTAR_OK);
     assert_int_equal(count, entries.count);
     assert_memory_equal(&end, &world->points[entries.last], sizeof end);
+    if (seen.count <= 32) {
+        seen.to[seen.count - 1] = message->to;
+        seen.first[seen.count - 1] = entries.first;
+    }
     seen.entries += count;
     seen.bytes += entries.run.bytes;
     return false;
@@ -45,12 +51,14 @@ static struct fake_world *open_provider(const struct fake_setup *setup)
     return world;
 }
 
-/* Member 0 sends `bytes` to member 1, whose answers are collected. */
-static void request(struct fake_world *world, struct mortar_bytes bytes)
+/* A member sends `bytes` to member 1, whose answers are collected. */
+static void request_of(struct fake_world *world, uint32_t from, uint64_t session,
+                       struct mortar_bytes bytes)
 {
     const struct fake_message message = {
+        .from = from,
         .to = 1,
-        .session = 9,
+        .session = session,
         .buffer = mortar_buffer_new(&world->allocator, bytes.bytes + 1),
         .bytes = bytes.bytes,
         .deliver_ms = world->now_ms,
@@ -65,12 +73,32 @@ static void request_entries(struct fake_world *world, uint64_t first, uint64_t l
     uint8_t data[REPLAY_FETCH_BYTES];
     struct writer out = writer_over(data, sizeof data);
     replay_fetch_encode(&(struct replay_fetch){1, first, last, bytes}, &out);
-    request(world, (struct mortar_bytes){data, out.bytes});
+    request_of(world, 0, 9, (struct mortar_bytes){data, out.bytes});
 }
 
 static uint32_t exact(const struct fake_world *world, uint64_t first, uint64_t last)
 {
     return (uint32_t)(world->offsets[last + 1] - world->offsets[first]);
+}
+
+/* Fifty entries from `first` on. */
+static void request_fifty(struct fake_world *world, uint32_t from, uint64_t session, uint32_t id,
+                          uint64_t first)
+{
+    uint8_t data[REPLAY_FETCH_BYTES];
+    struct writer out = writer_over(data, sizeof data);
+    const uint32_t bytes = exact(world, first, first + 49);
+    replay_fetch_encode(&(struct replay_fetch){id, first, first + 49, bytes}, &out);
+    request_of(world, from, session, (struct mortar_bytes){data, out.bytes});
+}
+
+static void cancel(struct fake_world *world, uint32_t from, uint64_t session, uint64_t first,
+                   uint64_t last)
+{
+    uint8_t data[REPLAY_CANCEL_BYTES];
+    struct writer out = writer_over(data, sizeof data);
+    replay_cancel_encode(&(struct replay_cancel){first, last}, &out);
+    request_of(world, from, session, (struct mortar_bytes){data, out.bytes});
 }
 
 /* Only what is committed and held, and never more than was asked for. */
@@ -163,6 +191,88 @@ static void the_rate_cap_holds(void **state)
     fake_close(world);
 }
 
+/* A world whose member 1 serves ten requests a second. */
+static struct fake_world *open_capped(void)
+{
+    struct fake_setup setup = {FAKE_SETUP};
+    setup.options.serve_bytes_per_second = 74000;
+    return open_provider(&setup);
+}
+
+/* One that asks for much does not hold up another. */
+static void members_take_turns(void **state)
+{
+    (void)state;
+    struct fake_world *const world = open_capped();
+    for (uint32_t i = 0; i < 10; i++)
+        request_fifty(world, 0, 9, 1 + i, 1 + 50 * (uint64_t)i);
+    for (uint32_t i = 0; i < 2; i++)
+        request_fifty(world, 3, 7, 1 + i, 1 + 50 * (uint64_t)i);
+    for (uint32_t i = 0; seen.count < 12 && i < 100; i++)
+        (void)fake_run(world, 50);
+    assert_int_equal(seen.count, 12);
+    static const uint32_t turns[] = {0, 3, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0};
+    assert_memory_equal(seen.to, turns, sizeof turns);
+    fake_close(world);
+}
+
+/* What nobody waits for any more does not stand before what is wanted. */
+static void what_is_no_longer_wanted_is_not_served(void **state)
+{
+    (void)state;
+    enum { CANCELLED, ENDED, SUPERSEDED, DEPARTED };
+    static const struct {
+        const char *why;
+        int what;
+        uint32_t answers;
+    } cases[] = {
+        {"half of it was cancelled", CANCELLED, 5},
+        {"its session ended, and asks once more, late", ENDED, 1},
+        {"another session of that member asks", SUPERSEDED, 3},
+        {"the member's bond is gone", DEPARTED, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        print_message("  %s\n", cases[i].why);
+        struct fake_world *const world = open_capped();
+        for (uint32_t k = 0; k < 10; k++)
+            request_fifty(world, 0, 9, 1 + k, 1 + 50 * (uint64_t)k);
+        (void)fake_run(world, 20); /* The first is served at once. */
+        assert_int_equal(seen.count, 1);
+        if (cases[i].what == CANCELLED) cancel(world, 0, 9, 51, 300);
+        if (cases[i].what == ENDED) {
+            cancel(world, 0, 9, 1, UINT64_MAX);
+            request_fifty(world, 0, 9, 11, 701);
+        }
+        if (cases[i].what == SUPERSEDED) {
+            request_fifty(world, 0, 10, 1, 801);
+            request_fifty(world, 0, 9, 11, 701); /* Late: that session is known to have ended. */
+            request_fifty(world, 0, 10, 2, 851);
+        }
+        world->members[1].bonded = cases[i].what != DEPARTED;
+        (void)fake_run(world, 3000);
+        assert_int_equal(seen.count, cases[i].answers);
+        if (cases[i].what == CANCELLED) assert_int_equal(seen.first[1], 301);
+        if (cases[i].what == SUPERSEDED) assert_int_equal(seen.first[1], 801);
+        fake_close(world);
+    }
+}
+
+/* A range that is asked for again while it waits keeps its place, and is sent once. */
+static void a_request_that_is_repeated_is_answered_once(void **state)
+{
+    (void)state;
+    struct fake_world *const world = open_capped();
+    for (uint32_t k = 0; k < 10; k++)
+        request_fifty(world, 0, 9, 1 + k, 1 + 50 * (uint64_t)k);
+    (void)fake_run(world, 20);
+    for (uint32_t k = 1; k < 10; k++)
+        request_fifty(world, 0, 9, 11 + k, 1 + 50 * (uint64_t)k);
+    (void)fake_run(world, 3000);
+    assert_int_equal(seen.count, 10);
+    assert_int_equal(seen.first[1], 51);
+    fake_close(world);
+}
+
 /* A provider that is destroyed with reads and copies under way leaks nothing. */
 static void destroying_it_in_the_middle_leaks_nothing(void **state)
 {
@@ -210,6 +320,9 @@ int main(void)
         cmocka_unit_test(a_range_over_many_blocks_is_one_answer),
         cmocka_unit_test(w30_w36d_one_member_cannot_flood_a_source),
         cmocka_unit_test(the_rate_cap_holds),
+        cmocka_unit_test(members_take_turns),
+        cmocka_unit_test(what_is_no_longer_wanted_is_not_served),
+        cmocka_unit_test(a_request_that_is_repeated_is_answered_once),
         cmocka_unit_test(destroying_it_in_the_middle_leaks_nothing),
         cmocka_unit_test(failing_reservations_lose_no_request_for_ever),
     };
