@@ -53,7 +53,8 @@ struct mortar_node_options {
     const char
         *directory;     /* Required. Made if missing; holds identity.pem. One process at a time. */
     const char *listen; /* Required. "host:port", "[v6]:port"; port 0: any free one. */
-    const char *advertise; /* What others are told to connect to; NULL: the listen address. */
+    const char *advertise; /* What others are told to connect to; NULL: the listen address, or
+                              nothing when that is a wildcard: then only we connect to them. */
     const char *peers;     /* "host:port,host:port": first contact only; NULL: none. */
     const char *key_file;  /* Required. Made by `mortar keygen`. */
     const char *network;   /* Name space; NULL: "default". */
@@ -86,7 +87,9 @@ MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_node_open(const struct mortar_node_options *options, struct mortar_node **out_node);
 /* What the last failed mortar_node_open() of this thread ran into, as a sentence for people. */
 MORTAR_API const char *mortar_node_open_error(void);
-/* Says good-bye to peers, completes everything as CLOSED, ends the threads. NULL is a no-op.
+/* Says good-bye to peers, for half a second at most, completes everything as CLOSED, ends the
+ * threads. Waits for what cannot be stopped: a call of the machine or the sync method that runs,
+ * and a name that the system is resolving. NULL is a no-op.
  * MORTAR_E_WRONG_THREAD: from one of its own threads; nothing was done. */
 MORTAR_API enum mortar_status mortar_node_close(struct mortar_node *node);
 
@@ -141,6 +144,10 @@ MORTAR_API void mortar_node_metrics(struct mortar_node *node,
 
 /* ---- Groups. One group per node in this version; a second gets MORTAR_E_NOT_SUPPORTED. ---- */
 
+/* How a call ended; `result` is borrowed for the call, with its replies. On the node's thread it
+ * must not take long: heartbeats wait for it. Where it may, use MORTAR_COMPLETE_QUEUE. */
+typedef void mortar_completion(void *argument, const struct mortar_result *result);
+
 struct mortar_group_options {
     uint32_t struct_bytes;
     const struct mortar_machine_ops *machine; /* NULL: elects a leader and nothing else. */
@@ -160,9 +167,14 @@ mortar_group_found(struct mortar_node *node, const struct mortar_group_options *
 MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_group_join(struct mortar_node *node, const struct mortar_group_options *options,
                   struct mortar_group **out_group);
-/* Leaves the configuration (a membership change), then completes. Close comes after it. */
+/* Leaves the configuration (a membership change), then completes: OK, also when it was out
+ * already, or as mortar_group_change(). Close comes after it. */
 MORTAR_API MORTAR_NODISCARD enum mortar_status mortar_group_leave(struct mortar_group *group,
                                                                   uint32_t timeout_ms);
+MORTAR_API MORTAR_NODISCARD enum mortar_status mortar_group_leave_async(struct mortar_group *group,
+                                                                        uint32_t timeout_ms,
+                                                                        mortar_completion *done,
+                                                                        void *argument);
 /* Stops this replica; completes everything as CLOSED. Other threads that still try the handle get
  * CLOSED until the node is closed, which releases it. */
 MORTAR_API enum mortar_status mortar_group_close(struct mortar_group *group);
@@ -172,9 +184,6 @@ MORTAR_API struct mortar_member_id mortar_group_member_id(const struct mortar_gr
 
 /* ---- Commands and queries ---- */
 
-/* `result` is borrowed for the call, with its replies. */
-typedef void mortar_completion(void *argument, const struct mortar_result *result);
-
 /* Reply `i` of a result; empty when there is none. */
 MORTAR_API struct mortar_bytes mortar_result_reply(const struct mortar_result *result, uint32_t i);
 MORTAR_API void mortar_result_release(struct mortar_result *result);
@@ -182,8 +191,8 @@ MORTAR_API void mortar_result_release(struct mortar_result *result);
 /* Executes commands, all or none submitted together; success means that every one of them was
  * committed at first..last and applied, and carries its replies (C1).
  * Completion: OK; MORTAR_UNKNOWN; MORTAR_E_BUSY (the leader's queue is full), MORTAR_E_LOST,
- * MORTAR_E_TIMEOUT, MORTAR_E_NO_LEADER, MORTAR_E_REMOVED (none of them was or will be executed);
- * MORTAR_E_CLOSED, MORTAR_E_FAILED (the replica here ended: as UNKNOWN).
+ * MORTAR_E_TIMEOUT, MORTAR_E_NO_LEADER (none of them was or will be executed); MORTAR_E_CLOSED,
+ * MORTAR_E_FAILED, MORTAR_E_REMOVED.
  * Returns: MORTAR_E_BUSY, MORTAR_E_TOO_LARGE, MORTAR_E_INVALID, MORTAR_E_NO_MEMORY. */
 MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_group_execute_many_async(struct mortar_group *group, const struct mortar_bytes *commands,
@@ -266,7 +275,8 @@ mortar_group_change(struct mortar_group *group, const struct mortar_change *chan
 
 MORTAR_API void mortar_group_status(struct mortar_group *group,
                                     struct mortar_core_status *out_status);
-/* Changes tunables while running. MORTAR_E_INVALID. */
+/* Changes tunables while running. requests_max takes effect up to twice its value at open.
+ * MORTAR_E_INVALID. */
 MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_group_tune(struct mortar_group *group, const struct mortar_core_options *options);
 

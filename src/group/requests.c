@@ -345,6 +345,8 @@ static void route_list(struct mortar_core *core, struct request_list *list,
         if (request->state != REQUEST_QUEUED) continue;
         if (request->remote || request->entry_kind == MORTAR_ENTRY_MARKER) {
             request_finish(core, request, MORTAR_E_NOT_LEADER);
+        } else if (core->removed) {
+            request_finish(core, request, MORTAR_E_REMOVED); /* As those that come from now on. */
         } else if (reachable) {
             forward(core, request, leader);
         }

@@ -34,6 +34,7 @@ void group_leave_use(struct mortar_group *group)
 struct asked {
     uint32_t timeout_ms;
     bool is_direct;
+    bool is_leave;
     mortar_completion *done;
     void *argument;
 };
@@ -43,6 +44,7 @@ static void call_set(struct call *call, struct mortar_group *group, const struct
     call->owner = group;
     call->timeout_ms = asked->timeout_ms;
     call->is_direct = asked->is_direct;
+    call->is_leave = asked->is_leave;
     call->done = asked->done;
     call->argument = asked->argument;
     call->task.run = host_take_call;
@@ -375,9 +377,24 @@ enum mortar_status mortar_group_change(struct mortar_group *group,
     return waiter_end(&waiter, ask_change(group, changes, count, &asked), NULL);
 }
 
-enum mortar_status mortar_group_leave(struct mortar_group *group, uint32_t timeout_ms)
+static enum mortar_status ask_leave(struct mortar_group *group, struct asked *asked)
 {
     const struct mortar_change change = {.kind = MORTAR_REMOVE, .member = group->self};
-    const enum mortar_status status = mortar_group_change(group, &change, 1, timeout_ms);
-    return status == MORTAR_E_REMOVED ? MORTAR_OK : status; /* It was out already. */
+    asked->is_leave = true;
+    return ask_change(group, &change, 1, asked);
+}
+
+enum mortar_status mortar_group_leave_async(struct mortar_group *group, uint32_t timeout_ms,
+                                            mortar_completion *done, void *argument)
+{
+    struct asked asked = {.timeout_ms = timeout_ms, .done = done, .argument = argument};
+    return ask_leave(group, &asked);
+}
+
+enum mortar_status mortar_group_leave(struct mortar_group *group, uint32_t timeout_ms)
+{
+    if (node_is_own_thread(group->node)) return MORTAR_E_WRONG_THREAD;
+    struct waiter waiter;
+    struct asked asked = waiter_begin(&waiter, timeout_ms);
+    return waiter_end(&waiter, ask_leave(group, &asked), NULL);
 }

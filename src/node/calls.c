@@ -13,20 +13,26 @@
 
 void call_gate_init(struct call_gate *gate, uint32_t count_max, uint64_t bytes_max)
 {
-    gate->count_max = count_max;
-    gate->bytes_max = bytes_max;
+    atomic_init(&gate->count_max, count_max);
+    atomic_init(&gate->bytes_max, bytes_max);
     atomic_init(&gate->count, 0);
     atomic_init(&gate->bytes, 0);
 }
 
+void call_gate_set(struct call_gate *gate, uint32_t count_max, uint64_t bytes_max)
+{
+    atomic_store(&gate->count_max, count_max);
+    atomic_store(&gate->bytes_max, bytes_max);
+}
+
 enum mortar_status call_gate_enter(struct call_gate *gate, size_t bytes)
 {
-    if (atomic_fetch_add(&gate->count, 1) >= gate->count_max) {
+    if (atomic_fetch_add(&gate->count, 1) >= atomic_load(&gate->count_max)) {
         (void)atomic_fetch_sub(&gate->count, 1);
         return MORTAR_E_BUSY;
     }
     const uint64_t before = atomic_fetch_add(&gate->bytes, bytes);
-    if (before > 0 && before + bytes > gate->bytes_max) {
+    if (before > 0 && before + bytes > atomic_load(&gate->bytes_max)) {
         call_gate_leave(gate, bytes);
         return MORTAR_E_BUSY;
     }

@@ -20,13 +20,15 @@
 /* ---- How many may be open ---- */
 
 struct call_gate {
-    uint32_t count_max;
-    uint64_t bytes_max; /* One call alone may exceed it. */
+    atomic_uint_fast32_t count_max;
+    atomic_uint_fast64_t bytes_max; /* One call alone may exceed it. */
     atomic_uint_fast32_t count;
     atomic_uint_fast64_t bytes;
 };
 
 void call_gate_init(struct call_gate *gate, uint32_t count_max, uint64_t bytes_max);
+/* Changes the bounds; what is inside stays. */
+void call_gate_set(struct call_gate *gate, uint32_t count_max, uint64_t bytes_max);
 /* MORTAR_E_BUSY: full; nothing was counted. */
 MORTAR_NODISCARD enum mortar_status call_gate_enter(struct call_gate *gate, size_t bytes);
 void call_gate_leave(struct call_gate *gate, size_t bytes);
@@ -57,6 +59,7 @@ struct call {
     void *owner; /* The group. */
     enum call_kind kind;
     bool is_direct; /* Completes on the control thread, whatever the node's mode is. */
+    bool is_leave;  /* A change that removes us: to be out already is a success. */
     uint64_t id;    /* Given by the table; 0 before. */
     mortar_completion *done;
     void *argument;

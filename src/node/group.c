@@ -122,6 +122,7 @@ static void control_finish(void *context)
     struct mortar_group *const group = context;
     struct mortar_node *const node = group->node;
     if (node->group == group) node->group = NULL;
+    if (group->core) watch_add_counters(group, &node->before.core);
     if (group->mesh) {
         mesh_metrics(group->mesh, &node->before);
         mesh_free(group->mesh);
@@ -267,6 +268,19 @@ static enum mortar_status set_core_options(struct mortar_group *group,
     return random_fill(&core->seed, sizeof core->seed);
 }
 
+/* What may be open at once: as much as the core takes, the table holds and the queue bears. */
+static void set_gate(struct mortar_group *group, const struct mortar_core_options *core)
+{
+    struct mortar_node *const node = group->node;
+    const uint32_t queue_max = node->options.completions_max;
+    uint32_t count_max = core->requests_max;
+    if (count_max > group->table.capacity) count_max = group->table.capacity;
+    if (node->options.completions == MORTAR_COMPLETE_QUEUE && queue_max < count_max) {
+        count_max = queue_max;
+    }
+    call_gate_set(&node->gate, count_max, core->uncommitted_bytes_max);
+}
+
 /* Gives back all but the handle. */
 static void group_empty(struct mortar_group *group)
 {
@@ -309,11 +323,7 @@ static enum mortar_status open_in_place(struct mortar_node *node,
     enum mortar_status status = prepare(group, options);
     if (status == MORTAR_OK) status = set_core_options(group, &options->core);
     if (status == MORTAR_OK) {
-        const uint32_t queue_max = node->options.completions_max;
-        const uint32_t calls_max = options->core.requests_max;
-        const bool queued = node->options.completions == MORTAR_COMPLETE_QUEUE;
-        node->gate.count_max = queued && queue_max < calls_max ? queue_max : calls_max;
-        node->gate.bytes_max = options->core.uncommitted_bytes_max;
+        set_gate(group, &options->core);
         status = start(&opening);
     }
     if (status != MORTAR_OK) {
@@ -423,6 +433,7 @@ static void control_tune(void *context)
     }
     group->core_options = tuning->options;
     atomic_store(&group->command_bytes_max, tuning->options.command_bytes_max);
+    set_gate(group, &tuning->options);
     group->is_dirty = true;
 }
 

@@ -107,6 +107,7 @@ static bool start_work(struct mortar_group *group, enum mortar_work_place place,
 
 void host_complete(struct mortar_group *group, struct call *call)
 {
+    if (call->is_leave && call->result.status == MORTAR_E_REMOVED) call->result.status = MORTAR_OK;
     if (group->node->options.completions == MORTAR_COMPLETE_QUEUE && !call->is_direct) {
         completions_push(&group->node->completions, call);
     } else {

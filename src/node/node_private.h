@@ -134,6 +134,8 @@ void watch_look(struct mortar_group *group);
 void watch_expire(struct mortar_group *group, uint64_t now_ms);
 /* Completes all waits with `status`: nothing will change any longer. */
 void watch_end_all(struct mortar_group *group, enum mortar_status status);
+/* Adds what the group's core has counted. */
+void watch_add_counters(struct mortar_group *group, struct mortar_core_counters *in_out);
 /* Tells the mesh of a new configuration. */
 void watch_configuration(struct mortar_group *group);
 

@@ -199,6 +199,20 @@ struct metrics_question {
     struct mortar_node_metrics *out_metrics;
 };
 
+void watch_add_counters(struct mortar_group *group, struct mortar_core_counters *in_out)
+{
+    enum { COUNT = sizeof *in_out / sizeof(uint64_t) };
+    _Static_assert(sizeof *in_out == COUNT * sizeof(uint64_t), "counters are 64-bit numbers");
+    uint64_t sum[COUNT];
+    uint64_t more[COUNT];
+    mortar_core_status(group->core, group->status);
+    memcpy(sum, in_out, sizeof sum);
+    memcpy(more, &group->status->counters, sizeof more);
+    for (size_t i = 0; i < COUNT; i++)
+        sum[i] += more[i];
+    memcpy(in_out, sum, sizeof sum);
+}
+
 static void answer_metrics(void *context)
 {
     const struct metrics_question *const question = context;
@@ -206,8 +220,7 @@ static void answer_metrics(void *context)
     struct mortar_node_metrics sum = node->before;
     if (node->group) {
         mesh_metrics(node->group->mesh, &sum);
-        mortar_core_status(node->group->core, node->group->status);
-        sum.core = node->group->status->counters;
+        watch_add_counters(node->group, &sum.core);
     }
     const struct listener_counters door = listener_counters_now(node->listener);
     sum.refused_half_open += door.refused_half_open;

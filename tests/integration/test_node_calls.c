@@ -1,5 +1,6 @@
 /* The public calls of a node: each accepted one completes exactly once, in every form, whatever
  * happens meanwhile. */
+#define _GNU_SOURCE
 #include "integration/node_place.h"
 #include "unit/test.h"
 
@@ -172,9 +173,16 @@ static void a_full_queue_answers_busy_at_once(void **state)
                      MORTAR_E_BUSY);
     assert_int_equal(mortar_group_execute_async(member.group, command, 100, tell, &told),
                      MORTAR_E_BUSY);
+    group.core.requests_max = 5; /* Tuned, it takes more at once. */
+    assert_int_equal(mortar_group_tune(member.group, &group.core), MORTAR_OK);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(mortar_group_wait_async(member.group, never, UINT32_MAX, tell, &told),
+                         MORTAR_OK);
+    assert_int_equal(mortar_group_wait_async(member.group, never, UINT32_MAX, tell, &told),
+                     MORTAR_E_BUSY);
     member_close(&member);
-    assert_int_equal(told.count, 3);
-    assert_int_equal(told.closed, 3);
+    assert_int_equal(told.count, 5);
+    assert_int_equal(told.closed, 5);
     place_end(&place);
 }
 
@@ -284,6 +292,83 @@ static void blocking_calls_on_the_nodes_own_thread_are_refused(void **state)
     assert_int_equal(tries.async, MORTAR_OK);
     assert_int_equal(tries.inner.ok, 1);
     member_close(&member);
+    place_end(&place);
+}
+
+/* What blocking calls said on the apply and the bulk thread. */
+struct elsewhere {
+    _Atomic(struct mortar_group *) group;
+    atomic_int on_apply;
+    atomic_int on_bulk;
+};
+
+static struct elsewhere elsewhere;
+
+static enum mortar_status query_that_calls(void *machine, struct mortar_bytes query,
+                                           struct mortar_answer *answer)
+{
+    struct mortar_result unused;
+    (void)machine;
+    (void)query;
+    atomic_store(&elsewhere.on_apply,
+                 (int)mortar_group_execute(atomic_load(&elsewhere.group), command, 100, &unused));
+    return mortar_answer_write(answer, command);
+}
+
+/* The node's allocator is the one thing of the user's that its bulk thread is sure to call. */
+static void *reserve_that_calls(void *context, size_t bytes)
+{
+    char name[16] = "";
+    struct mortar_group *const group = atomic_load(&elsewhere.group);
+    const struct mortar_condition now = {.kind = MORTAR_UNTIL_LEADER_ELECTED};
+    (void)context;
+    (void)pthread_getname_np(pthread_self(), name, sizeof name);
+    if (group && strcmp(name, "mortar-bulk") == 0)
+        atomic_store(&elsewhere.on_bulk, (int)mortar_group_wait(group, now, 100));
+    return malloc(bytes);
+}
+
+static bool bulk_has_called(void *context)
+{
+    (void)context;
+    return atomic_load(&elsewhere.on_bulk) >= 0;
+}
+
+static void blocking_calls_on_the_apply_and_bulk_threads_are_refused(void **state)
+{
+    (void)state;
+    struct place place;
+    struct member a;
+    struct member b;
+    struct mortar_result result;
+    struct mortar_allocator allocator = *mortar_default_allocator();
+    struct mortar_machine_ops machine = counting_machine;
+    allocator.reserve = reserve_that_calls;
+    machine.query = query_that_calls;
+    atomic_store(&elsewhere.group, NULL);
+    atomic_store(&elsewhere.on_apply, -1);
+    atomic_store(&elsewhere.on_bulk, -1);
+    place_begin(&place);
+    struct mortar_node_options options = member_options(&a, &place, "a");
+    options.allocator = &allocator;
+    member_open(&a, &options);
+    struct mortar_group_options group = member_group_options(&a);
+    group.machine = &machine;
+    assert_int_equal(mortar_group_found(a.node, &group, &a.group), MORTAR_OK);
+    atomic_store(&elsewhere.group, a.group);
+    assert_int_equal(mortar_group_query(a.group, command, MORTAR_READ_LOCAL, SOON_MS, &result),
+                     MORTAR_OK);
+    mortar_result_release(&result);
+    assert_int_equal(atomic_load(&elsewhere.on_apply), MORTAR_E_WRONG_THREAD);
+
+    options = member_options(&b, &place, "b");
+    options.peers = a.address;
+    member_open(&b, &options);
+    member_join(&b);
+    assert_true(soon(bulk_has_called, NULL)); /* For a heartbeat's frame, at the latest. */
+    assert_int_equal(atomic_load(&elsewhere.on_bulk), MORTAR_E_WRONG_THREAD);
+    member_close(&b);
+    member_close(&a);
     place_end(&place);
 }
 
@@ -484,8 +569,15 @@ static void every_member_serves_calls_and_any_can_leave(void **state)
     member_close(&members[2]);
     assert_int_equal(mortar_group_execute(members[1].group, command, SOON_MS, &result), MORTAR_OK);
     mortar_result_release(&result);
-    /* The leader leaves, too; who is left leads alone. */
+    /* The leader leaves, too, once with a completion and once more; who is left leads alone. */
+    struct told told = {.in_order = true};
+    assert_int_equal(mortar_group_leave_async(members[0].group, SOON_MS, tell, &told), MORTAR_OK);
     assert_int_equal(mortar_group_leave(members[0].group, SOON_MS), MORTAR_OK);
+    assert_int_equal(atomic_load(&told.ok), 1);
+    const uint64_t applied = member_metrics(&members[0]).core.commands_applied;
+    assert_true(applied > 0);
+    assert_int_equal(mortar_group_close(members[0].group), MORTAR_OK);
+    assert_true(member_metrics(&members[0]).core.commands_applied >= applied); /* Stays counted. */
     member_close(&members[0]);
     assert_int_equal(mortar_group_wait(members[1].group,
                                        (struct mortar_condition){.kind = MORTAR_UNTIL_IS_LEADER},
@@ -508,6 +600,7 @@ int main(void)
         cmocka_unit_test(close_completes_everything_as_closed),
         cmocka_unit_test(a_call_ends_by_its_timeout),
         cmocka_unit_test(blocking_calls_on_the_nodes_own_thread_are_refused),
+        cmocka_unit_test(blocking_calls_on_the_apply_and_bulk_threads_are_refused),
         cmocka_unit_test(queued_completions_come_by_dispatch_on_the_callers_thread),
         cmocka_unit_test(what_was_not_dispatched_completes_at_close_on_a_node_that_answers),
         cmocka_unit_test(threads_that_call_while_the_group_closes_get_closed),

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- The other process ---- */
@@ -205,6 +206,29 @@ static void a_member_that_was_stopped_comes_back_without_an_election(void **stat
     trio_end(&trio, 0);
 }
 
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Nobody hears its good-bye. */
+static void a_node_closes_soon_beside_a_peer_that_is_stopped(void **state)
+{
+    (void)state;
+    static struct trio trio;
+    trio_begin(&trio);
+    assert_int_equal(kill(trio.child.process, SIGSTOP), 0);
+    execute_some(&trio.a, 200);
+    const uint64_t before_ms = now_ms();
+    member_close(&trio.b);
+    member_close(&trio.a);
+    assert_true(now_ms() - before_ms < 4000); /* Half a second each; the machine may be busy. */
+    child_end(&trio.child, SIGKILL);
+    place_end(&trio.place);
+}
+
 /* Its log is gone with it, so it is another member of the same peer, and is let in soon. */
 static void a_member_that_was_killed_returns_as_a_new_member_of_its_peer(void **state)
 {
@@ -238,6 +262,7 @@ int main(int count, char **words)
     if (count == 5 && strcmp(words[1], "member") == 0) return child_main(words + 2);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_member_that_was_stopped_comes_back_without_an_election),
+        cmocka_unit_test(a_node_closes_soon_beside_a_peer_that_is_stopped),
         cmocka_unit_test(a_member_that_was_killed_returns_as_a_new_member_of_its_peer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
