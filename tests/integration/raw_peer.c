@@ -146,7 +146,8 @@ void raw_end(struct raw_peer *peer)
 static void run_connect(void *context)
 {
     struct raw_link *const link = context;
-    const struct stream_options options = stream_options_default(link->peer->tls);
+    struct stream_options options = stream_options_default(link->peer->tls);
+    options.queued_bytes_max = RAW_QUEUED_BYTES_MAX;
     assert_int_equal(stream_connect(link->peer->loop, &options, &link->peer->address, &raw_handler,
                                     link, &link->stream),
                      MORTAR_OK);
@@ -190,6 +191,25 @@ void raw_send(struct raw_peer *peer, enum mortar_lane lane, const void *data, si
 {
     struct sending sending = {&peer->links[lane], data, bytes};
     loop_call(peer->loop, run_send, &sending);
+}
+
+struct asking {
+    struct raw_link *link;
+    uint64_t bytes;
+};
+
+static void run_wire_out(void *context)
+{
+    struct asking *const asking = context;
+    struct stream *const stream = asking->link->stream;
+    asking->bytes = stream ? stream_counters_now(stream).wire_out_bytes : 0;
+}
+
+uint64_t raw_wire_out_bytes(struct raw_peer *peer, enum mortar_lane lane)
+{
+    struct asking asking = {.link = &peer->links[lane]};
+    loop_call(peer->loop, run_wire_out, &asking);
+    return asking.bytes;
 }
 
 void raw_expect_closed(struct raw_peer *peer, enum mortar_lane lane)

@@ -14,6 +14,9 @@
 #include "os/stream.h"
 #include "wire/bond_handshake.h"
 
+/* What a test may send before any of it is taken. */
+#define RAW_QUEUED_BYTES_MAX (256u * 1024u * 1024u)
+
 /* One identity with a control and a bulk link. */
 struct raw_peer {
     struct crypto *crypto;
@@ -52,6 +55,8 @@ void raw_connect(struct raw_peer *peer, enum mortar_lane lane, bool silent);
 /* Connects the lane and waits for its bond. */
 void raw_bond(struct raw_peer *peer, enum mortar_lane lane);
 void raw_send(struct raw_peer *peer, enum mortar_lane lane, const void *data, size_t bytes);
+/* What the kernel took of it so far; 0 once it is closed. */
+uint64_t raw_wire_out_bytes(struct raw_peer *peer, enum mortar_lane lane);
 /* Waits for the end of the lane. */
 void raw_expect_closed(struct raw_peer *peer, enum mortar_lane lane);
 

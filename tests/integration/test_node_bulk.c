@@ -1,7 +1,9 @@
 /* Bulk work next to control: a fetch as fast as it can go disturbs no heartbeat. */
 #define _GNU_SOURCE
 #include "integration/node_place.h"
+#include "integration/raw_peer.h"
 #include "unit/test.h"
+#include "wire/message.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -169,9 +171,97 @@ static void a_fetch_at_full_speed_delays_no_heartbeat(void **state)
     place_end(&place);
 }
 
+/* ---- A peer that sends faster than the core takes ---- */
+
+enum { FLOOD_BYTES = 1024 * 1024, FLOOD_COUNT = 96 };
+
+/* Sound frames for a session that is not there: each is taken, looked at and dropped. */
+static void flood(struct raw_peer *raw)
+{
+    static uint8_t frame[FRAME_HEADER_BYTES + FLOOD_BYTES];
+    static const uint8_t bytes[FLOOD_BYTES - 25];
+    const struct mortar_bytes content = {bytes, sizeof bytes};
+    for (unsigned i = 0; i < FLOOD_COUNT; i++) {
+        struct writer out = writer_over(frame + FRAME_HEADER_BYTES, FLOOD_BYTES);
+        const struct sync_message message = {.session = 999,
+                                             .sequence = i + 1,
+                                             .checksum = sync_message_checksum(content),
+                                             .to_session = true,
+                                             .bytes = content};
+        sync_message_encode(&message, &out);
+        assert_false(out.failed);
+        frame_seal(frame, WIRE_VERSION_MAX, MORTAR_LANE_BULK, MESSAGE_SYNC,
+                   frame_group_tag(&raw->group), (uint32_t)out.bytes);
+        raw_send(raw, MORTAR_LANE_BULK, frame, FRAME_HEADER_BYTES + out.bytes);
+    }
+}
+
+static atomic_bool is_held;
+static atomic_bool may_go;
+
+/* Holds the control thread, as no completion should. */
+static void hold(void *argument, const struct mortar_result *result)
+{
+    (void)argument;
+    (void)result;
+    atomic_store(&is_held, true);
+    while (!atomic_load(&may_go))
+        short_while(1);
+}
+
+static bool holds_now(void *context)
+{
+    (void)context;
+    return atomic_load(&is_held);
+}
+
+static bool flood_has_come(void *context)
+{
+    return member_metrics(context).bytes_in > (uint64_t)FLOOD_COUNT * FLOOD_BYTES;
+}
+
+static void what_the_core_cannot_take_stays_with_its_sender(void **state)
+{
+    (void)state;
+    struct place place;
+    struct member a;
+    static struct raw_peer raw;
+    place_begin(&place);
+    struct mortar_node_options options = member_options(&a, &place, "a");
+    options.heartbeat_ms = 10000; /* The raw peer answers none. */
+    member_open(&a, &options);
+    member_found(&a);
+    raw_begin(&raw, &place, &a);
+    raw_bond(&raw, MORTAR_LANE_CONTROL);
+    raw_bond(&raw, MORTAR_LANE_BULK);
+    expect_bonds(&a, 1);
+    const struct mortar_condition now = {.kind = MORTAR_UNTIL_LEADER_ELECTED};
+    assert_int_equal(mortar_group_wait_async(a.group, now, SOON_MS, hold, NULL), MORTAR_OK);
+    assert_true(soon(holds_now, NULL));
+    flood(&raw);
+    uint64_t before;
+    uint64_t after = 0;
+    do { /* Until nothing moves any longer. */
+        before = after;
+        short_while(200);
+        after = raw_wire_out_bytes(&raw, MORTAR_LANE_BULK);
+    } while (after != before || after == 0);
+    print_message("  %llu bytes left the sender\n", (unsigned long long)after);
+    /* 8 MiB on their way to the core, a frame, and what two kernel buffers hold. */
+    assert_true(after < 48u * 1024 * 1024);
+    atomic_store(&may_go, true);
+    assert_true(soon(flood_has_come, &a));
+    assert_int_equal(member_bond_count(&a), 1);
+    assert_int_equal(member_metrics(&a).links_lost, 0);
+    raw_end(&raw);
+    member_close(&a);
+    place_end(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_the_core_cannot_take_stays_with_its_sender),
         cmocka_unit_test(a_fetch_at_full_speed_delays_no_heartbeat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
