@@ -125,6 +125,68 @@ static void execute_one(const struct member *member)
     mortar_result_release(&result);
 }
 
+/* What the status of a fetch showed at some moment, and at its end. */
+struct shown {
+    struct mortar_sync_status most; /* Each number as large as it was seen. */
+    uint32_t sources;
+    uint32_t leases;
+    bool leader_saw_sync;
+};
+
+static void keep_larger(uint64_t *kept, uint64_t seen)
+{
+    if (seen > *kept) *kept = seen;
+}
+
+static void look_at(struct shown *shown, const struct member *leader, const struct member *joiner)
+{
+    struct mortar_core_status *const status = malloc(sizeof *status);
+    assert_non_null(status);
+    mortar_group_status(joiner->group, status);
+    const struct mortar_sync_status *const sync = &status->sync;
+    if (sync->active) {
+        shown->most.active = true;
+        keep_larger(&shown->most.session, sync->session);
+        keep_larger(&shown->most.started_ms, sync->started_ms);
+        keep_larger(&shown->most.elapsed_ms, sync->elapsed_ms);
+        keep_larger(&shown->most.bytes_per_second, sync->bytes_per_second);
+        keep_larger(&shown->most.progress.entries_done, sync->progress.entries_done);
+        keep_larger(&shown->most.progress.bytes_done, sync->progress.bytes_done);
+        keep_larger(&shown->most.progress.bytes_left, sync->progress.bytes_left);
+        keep_larger(&shown->most.progress.bytes_held_max, sync->progress.bytes_held_max);
+        if (sync->progress.source_count > shown->sources)
+            shown->sources = sync->progress.source_count;
+    }
+    mortar_group_status(leader->group, status);
+    if (status->lease_count > shown->leases) shown->leases = status->lease_count;
+    for (uint32_t i = 0; i < status->member_count; i++)
+        shown->leader_saw_sync = shown->leader_saw_sync || status->members[i].progress == 2;
+    free(status);
+}
+
+static void check_shown(const struct shown *shown, const struct member *joiner)
+{
+    const struct mortar_sync_status *const most = &shown->most;
+    assert_true(most->active);
+    assert_true(most->session > 0 && most->started_ms > 0 && most->elapsed_ms > 0);
+    assert_true(most->bytes_per_second > 0);
+    assert_true(most->progress.entries_done > 0 && most->progress.bytes_done > 0);
+    assert_true(most->progress.bytes_left > 0 && most->progress.bytes_held_max > 0);
+    assert_int_equal(shown->sources, 2);
+    assert_true(shown->leases > 0);
+    assert_true(shown->leader_saw_sync);
+    struct mortar_core_status *const status = malloc(sizeof *status);
+    assert_non_null(status);
+    mortar_group_status(joiner->group, status);
+    assert_int_equal(status->sync_ended, MORTAR_OK);
+    assert_int_equal(status->counters.sessions_started, status->counters.sessions_done);
+    assert_true(status->counters.sessions_done > 0);
+    assert_true(status->log_bytes > (LOAD_MB - 1) * 1000u * 1000u);
+    assert_true(status->memory_bytes >= status->log_bytes);
+    assert_true(status->birth_known && status->member && status->online);
+    free(status);
+}
+
 static void a_fetch_at_full_speed_delays_no_heartbeat(void **state)
 {
     (void)state;
@@ -145,11 +207,13 @@ static void a_fetch_at_full_speed_delays_no_heartbeat(void **state)
     assert_true(before.leads);
     uint64_t slowest_us = 0;
     unsigned rounds = 0;
+    static struct shown shown;
     open_member(&joiner, &place, "joiner", a.address);
     while (mortar_group_wait(joiner.group, fed, 20) == MORTAR_E_TIMEOUT) {
         execute_one(&b); /* Forwarded, committed by both. */
         const uint64_t round_trip = round_trip_max(&a);
         if (round_trip > slowest_us) slowest_us = round_trip;
+        look_at(&shown, &a, &joiner);
         rounds++;
         assert_true(rounds < 3000);
     }
@@ -164,6 +228,11 @@ static void a_fetch_at_full_speed_delays_no_heartbeat(void **state)
     assert_int_equal(member_metrics(&a).links_lost, 0);
     assert_int_equal(member_metrics(&b).links_lost, 0);
     assert_int_equal(member_metrics(&joiner).links_lost, 0);
+    const struct mortar_condition online = {.kind = MORTAR_UNTIL_ONLINE};
+    assert_int_equal(mortar_group_wait(joiner.group, online, SOON_MS), MORTAR_OK);
+    check_shown(&shown, &joiner);
+    assert_true(member_metrics(&a).core.sync_bytes_served > 0);
+    assert_true(member_metrics(&b).core.sync_bytes_served > 0);
     assert_true(member_metrics(&joiner).core.sync_bytes_received > (LOAD_MB - 1) * 1000u * 1000u);
     member_close(&joiner);
     member_close(&b);
