@@ -2,6 +2,7 @@
 #include "mortar/sync.h"
 #include "node/node_private.h"
 #include "os/clock.h"
+#include "os/crypto.h"
 #include "os/memory.h"
 #include "os/random.h"
 
@@ -113,6 +114,7 @@ static enum mortar_status open_core(struct opening *opening)
     status = random_fill(&birth, sizeof birth);
     if (status == MORTAR_OK) status = random_fill(fingerprint_key, sizeof fingerprint_key);
     if (status == MORTAR_OK) status = mortar_core_found(group->core, &birth, fingerprint_key);
+    crypto_cleanse(fingerprint_key, sizeof fingerprint_key);
     return status;
 }
 

@@ -355,6 +355,9 @@ enum mortar_status mortar_node_close(struct mortar_node *node)
         const enum mortar_status status = group_close(group);
         ASSERT(status == MORTAR_OK); /* Nobody else may use the node any longer. */
     }
+    (void)pthread_mutex_lock(&node->mutex);
+    node->has_group = true; /* No completion below opens another one. */
+    (void)pthread_mutex_unlock(&node->mutex);
     /* Each call completes, while the node can still answer what a completion may ask. */
     (void)completions_dispatch(&node->completions, UINT32_MAX);
     node_free(node);

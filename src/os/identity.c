@@ -163,10 +163,9 @@ enum mortar_status identity_open(struct crypto *crypto, struct directory *direct
         return from_key(crypto, key, out_identity);
     }
     if (status == MORTAR_E_TOO_LARGE) status = MORTAR_E_CORRUPT;
+    if (status == MORTAR_OK) key = decode_key(crypto, pem, bytes);
+    crypto_cleanse(pem, sizeof pem); /* A read that failed may have left a part. */
     if (status != MORTAR_OK) return status;
-
-    key = decode_key(crypto, pem, bytes);
-    crypto_cleanse(pem, sizeof pem);
     if (!key) {
         detail_set(detail, "%s/%s: holds no unencrypted Ed25519 key in PEM",
                    directory_path(directory), IDENTITY_FILE);

@@ -418,6 +418,7 @@ static void queued_completions_come_by_dispatch_on_the_callers_thread(void **sta
 struct curious {
     struct member *member;
     enum mortar_status execute;
+    enum mortar_status join;
     atomic_uint count;
 };
 
@@ -431,6 +432,9 @@ static void tell_curious(void *argument, const struct mortar_result *result)
     (void)member_metrics(curious->member);
     (void)mortar_node_bonds(curious->member->node, NULL, 0);
     curious->execute = mortar_group_execute(curious->member->group, command, 100, &unused);
+    struct mortar_group *another;
+    const struct mortar_group_options options = member_group_options(curious->member);
+    curious->join = mortar_group_join(curious->member->node, &options, &another);
     free(status);
     (void)atomic_fetch_add(&curious->count, 1);
 }
@@ -452,6 +456,7 @@ static void what_was_not_dispatched_completes_at_close_on_a_node_that_answers(vo
     member_close(&member);
     assert_int_equal(atomic_load(&curious.count), 1);
     assert_int_equal(curious.execute, MORTAR_E_CLOSED);
+    assert_int_equal(curious.join, MORTAR_E_NOT_SUPPORTED);
     place_end(&place);
 }
 
