@@ -205,6 +205,9 @@ static bool came_by_snapshot(uint32_t number, uint32_t dropped_min)
 {
     struct mortar_core_status status;
     uint32_t dropped = 0;
+    /* The states may be equal a moment before the session ends. */
+    if (!wait_for(&places[number], MORTAR_UNTIL_ONLINE, 0, "wait for the end of its session"))
+        return false;
     mortar_group_status(places[number].group, &status);
     for (uint32_t i = 0; i < status.sync.progress.source_count; i++)
         dropped += status.sync.progress.sources[i].dropped ? 1 : 0;
