@@ -375,8 +375,8 @@ static int compare(const struct mortar_member_id *a, const struct mortar_member_
     return memcmp(a, b, sizeof *a);
 }
 
-/* The oldest fetch that has not begun, of the member whose turn it is: the next after the one served
- * last, in the order of ids. NULL: none. */
+/* The oldest fetch that has not begun, of the member whose turn it is: the next after the one
+ * served last, in the order of ids. NULL: none. */
 static struct replay_serve *next_queued(const struct replay_server *server)
 {
     struct replay_serve *first = NULL; /* Of the lowest id. */

@@ -151,7 +151,7 @@ static void look_for_end(struct replay_session *session)
 /* After so many stalls in a row what is owed is believed to be lost. */
 #define STALLS_HARD 4u
 
-/* By what was measured, the sources take this long for what they were asked for: that is no stall. */
+/* By what was measured, the sources take this long for what they were asked for: no stall. */
 static uint64_t owed_ms(const struct replay_session *session)
 {
     uint64_t most_ms = 0;
@@ -165,8 +165,8 @@ static uint64_t owed_ms(const struct replay_session *session)
 }
 
 /* No verified progress for too long: first all sources rotate, then the plan is made anew, at last
- * the session fails (C5). After each new plan the next stall is called one later, for as long as the
- * session lasts: where a batch takes longer than stall_ms to arrive, plans would never end. */
+ * the session fails (C5). After each new plan the next stall is called one later, for as long as
+ * the session lasts: where a batch takes longer than stall_ms to arrive, plans would never end. */
 static void look_for_stall(struct replay_session *session)
 {
     if (session->now_ms - session->progress_ms >= session->options.give_up_ms) {

@@ -242,8 +242,8 @@ void replay_queue_clear(struct replay_session *session, struct mortar_anchor_poi
 /* Drops the last chunks that have not arrived, as far as they end beyond `index`, and unless `owed`
  * those that a source still owes: what is under way on a slow link would come in vain. */
 void replay_queue_trim(struct replay_session *session, uint64_t index, bool owed);
-/* Drops the last chunks that nobody was asked for, where they are far larger than one request should
- * be now: they are planned anew. */
+/* Drops the last chunks that nobody was asked for, where they are far larger than one request
+ * should be now: they are planned anew. */
 void replay_queue_refine(struct replay_session *session);
 /* The entries of the chunks that are verified. */
 uint64_t replay_queue_verified(const struct replay_session *session);

@@ -8,6 +8,16 @@
 
 #include "sync/replay_message.h"
 
+static inline void pass_match_points(const struct replay_match_request *request, struct writer *out)
+{
+    for (uint32_t i = 0; i < request->count; i++) {
+        uint64_t index;
+        struct mortar_log_sum sum;
+        replay_match_point(request, i, &index, &sum);
+        replay_match_point_encode(index, sum, out);
+    }
+}
+
 /* Decodes by type, and what is accepted is encoded again; answers its size, 0 when
  * refused, SIZE_MAX when it no longer fits. */
 static inline size_t pass_through(struct mortar_bytes in, uint8_t *room, size_t capacity)
@@ -36,12 +46,7 @@ static inline size_t pass_through(struct mortar_bytes in, uint8_t *room, size_t 
     case REPLAY_MATCH_REQUEST:
         if (replay_match_request_decode(in, &m.match_request) != MORTAR_OK) return 0;
         replay_match_request_encode(&m.match_request, &out);
-        for (uint32_t i = 0; i < m.match_request.count; i++) {
-            uint64_t index;
-            struct mortar_log_sum sum;
-            replay_match_point(&m.match_request, i, &index, &sum);
-            replay_match_point_encode(index, sum, &out);
-        }
+        pass_match_points(&m.match_request, &out);
         break;
     case REPLAY_MATCH:
         if (replay_match_decode(in, &m.match) != MORTAR_OK) return 0;
