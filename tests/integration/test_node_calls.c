@@ -464,7 +464,7 @@ static void what_was_not_dispatched_completes_at_close_on_a_node_that_answers(vo
 
 struct worker_thread {
     struct member *member;
-    unsigned executed;
+    atomic_uint executed; /* Watched by the test while the thread runs. */
     unsigned closed;
     unsigned other;
 };
@@ -477,7 +477,7 @@ static void *execute_until_closed(void *argument)
         const enum mortar_status status =
             mortar_group_execute(worker->member->group, command, SOON_MS, &result);
         if (status == MORTAR_OK) {
-            worker->executed++;
+            (void)atomic_fetch_add(&worker->executed, 1);
             mortar_result_release(&result);
         } else {
             worker->closed += status == MORTAR_E_CLOSED ? 1 : 0;
@@ -485,6 +485,12 @@ static void *execute_until_closed(void *argument)
             return NULL;
         }
     }
+}
+
+static bool has_executed(void *argument)
+{
+    const struct worker_thread *const worker = argument;
+    return atomic_load(&worker->executed) > 0;
 }
 
 /* Those that are inside and those that come later: the handle answers until the node is closed. */
@@ -514,10 +520,11 @@ static void threads_that_call_while_the_group_closes_get_closed(void **state)
     assert_true(status->applied > 0);
     const struct mortar_change nobody = {.kind = MORTAR_PROMOTE, .member = {.store = {9}}};
     assert_int_equal(mortar_group_change(member.group, &nobody, 1, SOON_MS), MORTAR_E_NOT_FOUND);
+    for (unsigned i = 0; i < COUNT; i++)
+        assert_true(soon(has_executed, &workers[i]));
     assert_int_equal(mortar_group_close(member.group), MORTAR_OK);
     for (unsigned i = 0; i < COUNT; i++) {
         assert_int_equal(pthread_join(threads[i], NULL), 0);
-        assert_true(workers[i].executed > 0);
         assert_int_equal(workers[i].closed, 1);
         assert_int_equal(workers[i].other, 0);
     }
