@@ -1,5 +1,5 @@
-/* fuzz/make_corpus.c - writes the first inputs of the fuzz targets of wire and group: one good example of
- * each format, so that the fuzzers begin behind the first checks.
+/* fuzz/make_corpus.c - writes the first inputs of the fuzz targets of wire and group: one good
+ * example of each format, so that the fuzzers begin behind the first checks.
  *
  * Usage: fuzz_make_corpus tests/fuzz/corpus
  *
