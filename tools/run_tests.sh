@@ -3,9 +3,12 @@
 # command that runs it again, and at last `N passed, N failed`: each check, build, fuzz target and
 # test program of each build counts once. The exit status is 1 if anything failed.
 #
-#   1 quick checks of the text       4 TSan: os, node and the integration tests
+#   1 quick checks of the text       4 TSan: os, node, integration tests, examples
 #   2 gcc, release: all tests        5 fuzz targets: kept inputs, then a few seconds each
 #   3 clang, ASan + UBSan: all tests
+#
+# The tests put their files below a TMPDIR of this run; when a build's tests are done, no file of them
+# and no process may be left.
 #
 # Usage: tools/run_tests.sh [--long]     --long: more seeds and seconds, TSan for all tests
 set -u
@@ -13,7 +16,7 @@ cd "$(dirname "$0")/.." || exit 1
 jobs=$(nproc)
 fuzz_seconds=2
 multiplier=1
-tsan_suites=(--suite unit-os --suite unit-node --suite integration)
+tsan_suites=(--suite unit-os --suite unit-node --suite integration --suite examples)
 if [ "${1:-}" = --long ]; then
     export MORTAR_TEST_LONG=1 # Tests with seeds take more of them.
     fuzz_seconds=60
@@ -23,6 +26,9 @@ fi
 
 log=build/log
 mkdir -p "$log"
+TMPDIR=$(mktemp -d /tmp/mortar-tests-XXXXXX) || exit 1
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
 passed=0
 failed=0
 failures=()
@@ -74,6 +80,8 @@ tests() { # kind, what, more arguments of meson test
     done < <(tail -n +2 <<<"$numbers")
     printf '%-4s %-42s %4ds  %d passed, %d failed, %d skipped\n' "$([ "$bad" = 0 ] && echo ok || echo FAIL)" \
         "tests $kind ($what)" $((SECONDS - started)) "$good" "$bad" "$skipped"
+    # A test that failed may leave something.
+    [ "$bad" != 0 ] || check "nothing left behind $kind" tools/check_left_behind.sh "build/$kind"
 }
 
 # TSan of clang 14 needs the old layout of the address space; harmless for the others.

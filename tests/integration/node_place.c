@@ -11,8 +11,7 @@
 
 void place_begin(struct place *place)
 {
-    (void)snprintf(place->folder, sizeof place->folder, "/tmp/mortar-node-XXXXXX");
-    assert_non_null(mkdtemp(place->folder));
+    temporary_folder(place->folder);
     place_path(place, "group.key", place->key);
     assert_int_equal(mortar_key_generate(place->key), MORTAR_OK);
 }

@@ -11,6 +11,7 @@
 #define INTEGRATION_NODE_PLACE_H
 
 #include "mortar/node.h"
+#include "unit/temporary.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -18,9 +19,9 @@
 #define PLACE_PATH_BYTES 160
 #define SOON_MS          10000 /* For what is expected to happen; a failing test waits so long. */
 
-/* A folder under /tmp with the key file `group.key`. */
+/* A folder of its own with the key file `group.key`. */
 struct place {
-    char folder[64];
+    char folder[TEMPORARY_PATH_BYTES];
     char key[PLACE_PATH_BYTES];
 };
 

@@ -4,11 +4,13 @@ and asserts that it is reported, at its place; and that the clean tree passes.
 
 Run: python3 tests/tools/test_checkers.py [-v]
 """
+import os
 import pathlib
 import shutil
 import subprocess
 import tempfile
 import unittest
+import unittest.mock
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TOOLS = ROOT / "tools"
@@ -361,6 +363,34 @@ class ObjectCode(CheckerCase):
         self.append("include/mortar/status.h", "MORTAR_API int\nmortar_lost(int a,\n    int b);\n")
         self.assert_reports("check_exports.sh", "status.h:12: mortar_lost() is declared, but",
                             library, self.root / "include")
+
+
+class LeftBehind(CheckerCase):
+    """A test's own folder and programs."""
+
+    def setUp(self):
+        super().setUp()
+        (self.root / "build").mkdir()
+        folder = self.root / "temporary"
+        folder.mkdir()
+        patch = unittest.mock.patch.dict(os.environ, {"TMPDIR": str(folder)})
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def test_a_file_is_reported(self):
+        self.assert_passes("check_left_behind.sh", self.root / "build")
+        self.write("temporary/kept", "")
+        self.assert_reports("check_left_behind.sh", "temporary/kept: error: left behind",
+                            self.root / "build")
+
+    def test_a_process_is_reported(self):
+        program = self.root / "build" / "program"
+        shutil.copy("/bin/sleep", program)
+        with subprocess.Popen([program, "60"]) as process:
+            self.assert_reports("check_left_behind.sh", f"/proc/{process.pid}/exe: error: left",
+                                self.root / "build")
+            process.kill()
+        self.assert_passes("check_left_behind.sh", self.root / "build")
 
 
 class Counting(CheckerCase):

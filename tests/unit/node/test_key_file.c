@@ -1,6 +1,7 @@
 /* The key file: what is written is read back, and nothing else is taken for one. */
 #include "mortar/node.h"
 #include "node/key_file.h"
+#include "unit/temporary.h"
 #include "unit/test.h"
 
 #include <stdio.h>
@@ -92,14 +93,14 @@ static void a_text_that_breaks_a_rule_is_corrupt(void **state)
 }
 
 struct place {
-    char folder[64];
+    char folder[TEMPORARY_PATH_BYTES];
     char path[96];
 };
 
 static struct place place_new(void)
 {
-    struct place place = {.folder = "/tmp/mortar-key-XXXXXX"};
-    assert_non_null(mkdtemp(place.folder));
+    struct place place;
+    temporary_folder(place.folder);
     (void)snprintf(place.path, sizeof place.path, "%s/group.key", place.folder);
     return place;
 }

@@ -1,6 +1,7 @@
 /* unit/os/test_directory.c - the node's directory, on a real file system. */
 #define _GNU_SOURCE
 #include "os/directory.h"
+#include "unit/temporary.h"
 #include "unit/test.h"
 
 #include <fcntl.h>
@@ -12,15 +13,14 @@
 #include <unistd.h>
 
 struct place {
-    char root[64];
+    char root[TEMPORARY_PATH_BYTES];
     char path[80];
 };
 
 static struct place place_new(void)
 {
     struct place place;
-    (void)snprintf(place.root, sizeof place.root, "%s", "/tmp/mortar-test-XXXXXX");
-    assert_non_null(mkdtemp(place.root));
+    temporary_folder(place.root);
     (void)snprintf(place.path, sizeof place.path, "%s/node", place.root);
     return place;
 }

@@ -1,6 +1,7 @@
 /* unit/os/test_identity.c - the node's key and the file that keeps it. */
 #define _GNU_SOURCE
 #include "os/identity.h"
+#include "unit/temporary.h"
 #include "unit/test.h"
 
 #include <stdio.h>
@@ -10,7 +11,7 @@
 #include <unistd.h>
 
 struct home {
-    char path[64];
+    char path[TEMPORARY_PATH_BYTES];
     char file[96];
     struct crypto *crypto;
     struct directory *directory;
@@ -18,8 +19,8 @@ struct home {
 
 static struct home home_open(void)
 {
-    struct home home = {.path = "/tmp/mortar-test-XXXXXX"};
-    assert_non_null(mkdtemp(home.path));
+    struct home home;
+    temporary_folder(home.path);
     (void)snprintf(home.file, sizeof home.file, "%s/%s", home.path, IDENTITY_FILE);
     assert_int_equal(crypto_open(NULL, &home.crypto), MORTAR_OK);
     assert_int_equal(directory_open(home.path, NULL, NULL, &home.directory), MORTAR_OK);
