@@ -99,7 +99,7 @@ static bool unconverged(struct sim *sim, char *out_text, size_t capacity)
     const char *reason = NULL;
     const uint32_t number = sim_leader(sim);
     if (number == UINT32_MAX) {
-        snprintf(out_text, capacity, "no leader");
+        (void)snprintf(out_text, capacity, "no leader");
         return true;
     }
     sim_status(sim, number, &leader);
@@ -111,17 +111,17 @@ static bool unconverged(struct sim *sim, char *out_text, size_t capacity)
         if (!leaves && is_whole(sim, &status, &leader, &reason)) continue;
         const uint64_t applied = leaves ? 0 : status.applied;
         const uint64_t last = leaves ? 0 : status.last.index;
-        snprintf(out_text, capacity,
-                 "%s %s (applied %" PRIu64 ", last %" PRIu64 "; leader %s last %" PRIu64
-                 ", committed %" PRIu64 "%s%s)",
-                 replica->name, reason, applied, last, sim->replicas[number]->name,
-                 leader.last.index, leader.committed.index,
-                 !leaves && status.sync.active ? "; waits for " : "",
-                 !leaves && status.sync.active ? status.sync.progress.waits_for : "");
+        (void)snprintf(out_text, capacity,
+                       "%s %s (applied %" PRIu64 ", last %" PRIu64 "; leader %s last %" PRIu64
+                       ", committed %" PRIu64 "%s%s)",
+                       replica->name, reason, applied, last, sim->replicas[number]->name,
+                       leader.last.index, leader.committed.index,
+                       !leaves && status.sync.active ? "; waits for " : "",
+                       !leaves && status.sync.active ? status.sync.progress.waits_for : "");
         return true;
     }
     if (sim->clients.open == 0) return false;
-    snprintf(out_text, capacity, "%" PRIu64 " requests are not answered", sim->clients.open);
+    (void)snprintf(out_text, capacity, "%" PRIu64 " requests are not answered", sim->clients.open);
     return true;
 }
 
@@ -133,7 +133,7 @@ bool sim_converged(struct sim *sim)
 
 void sim_unconverged_text(struct sim *sim, char *out_text, size_t capacity)
 {
-    if (!unconverged(sim, out_text, capacity)) snprintf(out_text, capacity, "converged");
+    if (!unconverged(sim, out_text, capacity)) (void)snprintf(out_text, capacity, "converged");
 }
 
 /* Whether the voters of the configuration that `status` shows keep a majority without `lost`. */

@@ -73,15 +73,15 @@ static double wall_s(void)
 static void line_to_stdout(void *context, const char *text)
 {
     (void)context;
-    printf("%s\n", text);
+    (void)printf("%s\n", text);
 }
 
 static void report(const struct swarm_result *result)
 {
-    fprintf(stderr, "seed %" PRIu64 " FAILED: judge %s: %s\n", result->seed, result->verdict.judge,
-            result->verdict.text);
-    fprintf(stderr, "  drawn: %s\n", result->shape);
-    fprintf(stderr, "  again: mortar-sim --seed %" PRIu64 " --story\n", result->seed);
+    (void)fprintf(stderr, "seed %" PRIu64 " FAILED: judge %s: %s\n", result->seed,
+                  result->verdict.judge, result->verdict.text);
+    (void)fprintf(stderr, "  drawn: %s\n", result->shape);
+    (void)fprintf(stderr, "  again: mortar-sim --seed %" PRIu64 " --story\n", result->seed);
 }
 
 static void add(struct totals *totals, const struct swarm_result *result)
@@ -102,19 +102,20 @@ static void add(struct totals *totals, const struct swarm_result *result)
 
 static void print_totals(const struct totals *totals, double seconds)
 {
-    printf("%" PRIu64 " seeds, %" PRIu64 " failed; %" PRIu64 " of %" PRIu64
-           " requests succeeded, %" PRIu64 " entries committed, %" PRIu64 " of %" PRIu64
-           " sessions done, %" PRIu64 " terms; %.0f s simulated in %.1f s\n",
-           totals->seeds, totals->failed, totals->succeeded, totals->requests, totals->committed,
-           totals->sessions_done, totals->sessions, totals->leaders, totals->simulated_s, seconds);
-    printf("{\"seeds\":%" PRIu64 ",\"failed\":%" PRIu64
-           ",\"simulated_s\":%.1f,\"wall_s\":%.2f,\"faults\":{",
-           totals->seeds, totals->failed, totals->simulated_s, seconds);
+    (void)printf("%" PRIu64 " seeds, %" PRIu64 " failed; %" PRIu64 " of %" PRIu64
+                 " requests succeeded, %" PRIu64 " entries committed, %" PRIu64 " of %" PRIu64
+                 " sessions done, %" PRIu64 " terms; %.0f s simulated in %.1f s\n",
+                 totals->seeds, totals->failed, totals->succeeded, totals->requests,
+                 totals->committed, totals->sessions_done, totals->sessions, totals->leaders,
+                 totals->simulated_s, seconds);
+    (void)printf("{\"seeds\":%" PRIu64 ",\"failed\":%" PRIu64
+                 ",\"simulated_s\":%.1f,\"wall_s\":%.2f,\"faults\":{",
+                 totals->seeds, totals->failed, totals->simulated_s, seconds);
     for (uint32_t i = 0; i < SIM_FAULTS; i++) {
-        printf("%s\"%s\":%" PRIu64, i == 0 ? "" : ",", sim_fault_name((enum sim_fault)i),
-               totals->faults[i]);
+        (void)printf("%s\"%s\":%" PRIu64, i == 0 ? "" : ",", sim_fault_name((enum sim_fault)i),
+                     totals->faults[i]);
     }
-    printf("}}\n");
+    (void)printf("}}\n");
 }
 
 /* ---- One seed, in this process ---- */
@@ -130,8 +131,8 @@ static int run_one(const struct command_line *line)
         .frames = line->frames,
     };
     swarm_run(&options, &result);
-    printf("drawn: %s\n", result.shape);
-    fflush(stdout);
+    (void)printf("drawn: %s\n", result.shape);
+    (void)fflush(stdout);
     if (result.verdict.failed) report(&result);
     add(&totals, &result);
     print_totals(&totals, wall_s() - begin_s);
@@ -185,7 +186,7 @@ static bool job_start(struct job *job, const struct command_line *line, double e
 {
     int ends[2];
     if (job->next > line->last || pipe(ends) != 0) return false;
-    fflush(stdout);
+    (void)fflush(stdout);
     job->process = fork();
     if (job->process < 0) return false;
     if (job->process == 0) {
@@ -206,10 +207,10 @@ static bool job_ended(struct job *job, const struct command_line *line, struct t
     close(job->pipe);
     waitpid(job->process, &status, 0);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return false;
-    fprintf(stderr, "seed %" PRIu64 " FAILED: its process ended by %s %d\n", job->running,
-            WIFSIGNALED(status) ? "signal" : "status",
-            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-    fprintf(stderr, "  again: mortar-sim --seed %" PRIu64 " --story\n", job->running);
+    (void)fprintf(stderr, "seed %" PRIu64 " FAILED: its process ended by %s %d\n", job->running,
+                  WIFSIGNALED(status) ? "signal" : "status",
+                  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    (void)fprintf(stderr, "  again: mortar-sim --seed %" PRIu64 " --story\n", job->running);
     totals->seeds++;
     totals->failed++;
     job->next = job->running + line->jobs;
@@ -228,9 +229,9 @@ static void job_hear(struct job *job, const struct command_line *line, struct to
         add(totals, &word.result);
         job->next = word.seed + line->jobs;
         if (line->verbose) {
-            printf("seed %" PRIu64 ": %" PRIu64 " committed, %" PRIu64 " sessions, %.1f s\n",
-                   word.seed, word.result.committed, word.result.sessions,
-                   (double)word.result.simulated_us / 1e6);
+            (void)printf("seed %" PRIu64 ": %" PRIu64 " committed, %" PRIu64 " sessions, %.1f s\n",
+                         word.seed, word.result.committed, word.result.sessions,
+                         (double)word.result.simulated_us / 1e6);
         }
     }
 }
@@ -263,7 +264,7 @@ static int run_list(const struct command_line *line)
 {
     FILE *file = fopen(line->list, "r");
     if (file == NULL) {
-        fprintf(stderr, "cannot read %s\n", line->list);
+        (void)fprintf(stderr, "cannot read %s\n", line->list);
         return 2;
     }
     char text[512];
@@ -274,7 +275,7 @@ static int run_list(const struct command_line *line)
         one.first = one.last = strtoull(text, &end, 0);
         if (end != text && run_many(&one) != 0) worst = 1;
     }
-    fclose(file);
+    (void)fclose(file);
     return worst;
 }
 
@@ -345,9 +346,10 @@ int main(int count, char **words)
 {
     struct command_line line = {.first = 1, .last = 0, .jobs = 1};
     if (!parse(count, words, &line)) {
-        fprintf(stderr, "mortar-sim --seed N [--story] [--frames]\n"
-                        "mortar-sim --seeds A..B [--jobs J] [--minutes M] [--verbose] [--test]\n"
-                        "mortar-sim --list FILE\n");
+        (void)fprintf(stderr,
+                      "mortar-sim --seed N [--story] [--frames]\n"
+                      "mortar-sim --seeds A..B [--jobs J] [--minutes M] [--verbose] [--test]\n"
+                      "mortar-sim --list FILE\n");
         return 2;
     }
     if (line.list != NULL) return run_list(&line);

@@ -10,16 +10,16 @@
 static void line_to_stderr(void *context, const char *text)
 {
     (void)context;
-    fprintf(stderr, "%s\n", text);
+    (void)fprintf(stderr, "%s\n", text);
 }
 
 _Noreturn void mortar_panic(const char *file, int line, const char *message)
 {
     struct sim *sim = swarm_now();
     if (sim != NULL) story_last(sim, line_to_stderr, NULL);
-    fprintf(stderr, "panic at %s:%d: %s\n", file, line, message);
+    (void)fprintf(stderr, "panic at %s:%d: %s\n", file, line, message);
     if (sim != NULL) {
-        fprintf(stderr, "again: mortar-sim --seed %" PRIu64 " --story\n", sim->options.seed);
+        (void)fprintf(stderr, "again: mortar-sim --seed %" PRIu64 " --story\n", sim->options.seed);
     }
     abort();
 }

@@ -17,7 +17,7 @@ static void say(struct sim *sim, uint64_t at_us, const char *text)
         return;
     }
     char line[STORY_LINE_BYTES + 32];
-    snprintf(line, sizeof line, "%10.3f  %s", (double)at_us / 1000.0, text);
+    (void)snprintf(line, sizeof line, "%10.3f  %s", (double)at_us / 1000.0, text);
     sim->story.line(sim->story.context, line);
 }
 
@@ -32,7 +32,7 @@ static void event_text(struct sim *sim, const struct story_event *kept, char *ou
     }
     char text[STORY_LINE_BYTES - 16]; /* Room for the name before it. */
     mortar_trace_text(&event, other, text, sizeof text);
-    snprintf(out, capacity, "%s: %s", sim->replicas[kept->replica]->name, text);
+    (void)snprintf(out, capacity, "%s: %s", sim->replicas[kept->replica]->name, text);
 }
 
 static uint32_t number_of(struct sim *sim, const struct mortar_member_id *id)
@@ -68,7 +68,7 @@ void story_last(struct sim *sim, void (*line)(void *context, const char *text), 
         char text[STORY_LINE_BYTES];
         char timed[STORY_LINE_BYTES + 32];
         event_text(sim, event, text, sizeof text);
-        snprintf(timed, sizeof timed, "%10.3f  %s", (double)event->at_us / 1000.0, text);
+        (void)snprintf(timed, sizeof timed, "%10.3f  %s", (double)event->at_us / 1000.0, text);
         line(context, timed);
     }
 }
@@ -79,7 +79,7 @@ void story_say(struct sim *sim, const char *format, ...)
     char text[STORY_LINE_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     say(sim, sim->now_us, text);
 }
@@ -95,8 +95,8 @@ static void append_request_text(struct mortar_bytes payload, char *out, size_t c
                  " term=%" PRIu64 " prev=%" PRIu64 "^%" PRIu64 " count=%" PRIu32 " commit=%" PRIu64,
                  m.term, m.prev.index, m.prev.term, m.count, m.commit_index);
     if (m.sync_id == 0 || at < 0 || (size_t)at >= capacity) return;
-    snprintf(out + at, capacity - (size_t)at, " sync=%" PRIu64 " tail=%" PRIu64 "%s", m.sync_id,
-             m.tail_base.position.index, m.tail_restart ? " restart" : "");
+    (void)snprintf(out + at, capacity - (size_t)at, " sync=%" PRIu64 " tail=%" PRIu64 "%s",
+                   m.sync_id, m.tail_base.position.index, m.tail_restart ? " restart" : "");
 }
 
 static void append_reply_text(struct mortar_bytes payload, char *out, size_t capacity)
@@ -109,10 +109,10 @@ static void append_reply_text(struct mortar_bytes payload, char *out, size_t cap
                  outcomes[m.outcome], m.term, m.match_index, m.last.index, m.last.term);
     if (at < 0 || (size_t)at >= capacity) return;
     if (m.outcome == APPEND_MISMATCH) {
-        snprintf(out + at, capacity - (size_t)at, " hint=%" PRIu64 "^%" PRIu64, m.hint.index,
-                 m.hint.term);
+        (void)snprintf(out + at, capacity - (size_t)at, " hint=%" PRIu64 "^%" PRIu64, m.hint.index,
+                       m.hint.term);
     } else if (m.outcome == APPEND_SYNCING) {
-        snprintf(out + at, capacity - (size_t)at, " tail=%" PRIu64, m.tail_index);
+        (void)snprintf(out + at, capacity - (size_t)at, " tail=%" PRIu64, m.tail_index);
     }
 }
 
@@ -122,11 +122,12 @@ static void vote_text(enum message_type type, struct mortar_bytes payload, char 
     struct vote_request request;
     struct vote_reply reply;
     if (type == MESSAGE_VOTE_REQUEST && vote_request_decode(payload, &request) == MORTAR_OK) {
-        snprintf(out, capacity, "%s term=%" PRIu64 " last=%" PRIu64 "^%" PRIu64,
-                 request.pre ? " pre" : "", request.term, request.last.index, request.last.term);
+        (void)snprintf(out, capacity, "%s term=%" PRIu64 " last=%" PRIu64 "^%" PRIu64,
+                       request.pre ? " pre" : "", request.term, request.last.index,
+                       request.last.term);
     } else if (type == MESSAGE_VOTE_REPLY && vote_reply_decode(payload, &reply) == MORTAR_OK) {
-        snprintf(out, capacity, "%s %s term=%" PRIu64, reply.pre ? " pre" : "",
-                 reply.granted ? "granted" : "denied", reply.term);
+        (void)snprintf(out, capacity, "%s %s term=%" PRIu64, reply.pre ? " pre" : "",
+                       reply.granted ? "granted" : "denied", reply.term);
     }
 }
 
@@ -154,7 +155,7 @@ static void message_text(enum message_type type, struct mortar_bytes payload, ch
     case MESSAGE_SYNC:
     case MESSAGE_LEASE:
     case MESSAGE_PART:
-        snprintf(out, capacity, " bytes=%zu", payload.bytes);
+        (void)snprintf(out, capacity, " bytes=%zu", payload.bytes);
         break;
     }
 }
@@ -170,7 +171,7 @@ void story_frame(struct sim *sim, const struct replica *from, const struct repli
     char detail[STORY_LINE_BYTES / 2];
     char text[STORY_LINE_BYTES];
     message_text((enum message_type)header.type, payload, detail, sizeof detail);
-    snprintf(text, sizeof text, "%s > %s %s%s", from->name, to->name,
-             message_type_name((enum message_type)header.type), detail);
+    (void)snprintf(text, sizeof text, "%s > %s %s%s", from->name, to->name,
+                   message_type_name((enum message_type)header.type), detail);
     say(sim, sim->now_us, text);
 }

@@ -97,7 +97,7 @@ static void judge_end(struct sim *sim)
 static void line_to_stderr(void *context, const char *text)
 {
     (void)context;
-    fprintf(stderr, "%s\n", text);
+    (void)fprintf(stderr, "%s\n", text);
 }
 
 static void report(struct sim *sim, const struct swarm_options *options)

@@ -101,9 +101,9 @@ static void name_replica(struct replica *replica)
 {
     const char letter = (char)('A' + replica->number % 26);
     if (replica->number < 26) {
-        snprintf(replica->name, sizeof replica->name, "%c", letter);
+        (void)snprintf(replica->name, sizeof replica->name, "%c", letter);
     } else {
-        snprintf(replica->name, sizeof replica->name, "A%c", letter);
+        (void)snprintf(replica->name, sizeof replica->name, "A%c", letter);
     }
 }
 

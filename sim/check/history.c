@@ -79,6 +79,7 @@ static void check_executed(struct judges *judges, uint64_t op, const struct op_s
     }
 }
 
+/* NOLINTNEXTLINE(readability-function-size): all that a client is told. */
 void judge_write_done(struct judges *judges, uint64_t op, enum mortar_status status,
                       struct mortar_position first, struct mortar_position last,
                       const uint64_t *replies, uint32_t count)

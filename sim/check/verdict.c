@@ -13,7 +13,7 @@ void verdict_fail(struct verdict *verdict, const char *judge, const char *format
     verdict->judge = judge;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(verdict->text, sizeof verdict->text, format, arguments);
+    (void)vsnprintf(verdict->text, sizeof verdict->text, format, arguments);
     va_end(arguments);
 }
 

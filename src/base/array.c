@@ -59,7 +59,10 @@ enum mortar_status bytes_builder_append(struct bytes_builder *builder, struct mo
     uint8_t *place = NULL;
     const enum mortar_status status = bytes_builder_reserve(builder, bytes.bytes, &place);
     if (status != MORTAR_OK) return status;
-    if (bytes.bytes > 0) memcpy(place, bytes.data, bytes.bytes);
+    if (bytes.bytes > 0) {
+        ASSERT(place != NULL);
+        memcpy(place, bytes.data, bytes.bytes);
+    }
     builder->bytes += bytes.bytes;
     return MORTAR_OK;
 }

@@ -132,8 +132,8 @@ static bool apply_commands(struct mortar_work *work, struct apply_call *call,
     }
     struct apply_outcome *outcome = &work->apply.outcome;
     for (uint32_t i = 0; i < count; i++) {
-        const struct mortar_bytes reply =
-            work->machine_ops == NULL ? (struct mortar_bytes){0} : call->replies[i];
+        struct mortar_bytes reply = {0};
+        if (work->machine_ops != NULL) reply = call->replies[i];
         if (i < call->paused_at) {
             put_reply(work, reply);
             outcome->applied = commands[i].index;

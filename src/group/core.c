@@ -159,6 +159,7 @@ static void free_core(struct mortar_core *core)
     allocator.release(allocator.context, core, sizeof *core);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): what a replica is made of. */
 enum mortar_status mortar_core_open(const struct mortar_allocator *allocator,
                                     const struct mortar_core_options *options,
                                     const struct mortar_storage *storage,

@@ -74,6 +74,7 @@ const struct mortar_allocator *mortar_sync_allocator(const struct mortar_sync *s
     return &sync->core->allocator;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): an event has four numbers. */
 void mortar_sync_trace(struct mortar_sync *sync, enum mortar_trace_kind kind,
                        const struct mortar_member_id *other, uint64_t a, uint64_t b, uint64_t c,
                        uint64_t d)

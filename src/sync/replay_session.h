@@ -216,16 +216,16 @@ uint64_t replay_source_expected_ms(const struct replay_source *source);
 /* How long it is given for all that is in flight there before that counts as lost. */
 uint64_t replay_source_patience_ms(const struct replay_source *source);
 /* Bytes leave for this source that it owes from now on. */
-void replay_source_asked(struct replay_session *session, uint8_t source, uint32_t bytes);
+void replay_source_asked(struct replay_session *session, uint8_t place, uint32_t bytes);
 /* True: no source has room for even the smallest request. */
 bool replay_sources_full(const struct replay_session *session);
 /* Its data was wrong: it serves this session no more. */
-void replay_source_drop(struct replay_session *session, uint8_t source);
-void replay_source_answered(struct replay_session *session, uint8_t source, uint64_t sent_ms,
+void replay_source_drop(struct replay_session *session, uint8_t place);
+void replay_source_answered(struct replay_session *session, uint8_t place, uint64_t sent_ms,
                             uint32_t bytes);
 /* The fetch sent at `sent_ms` is given up. */
-void replay_source_timed_out(struct replay_session *session, uint8_t source, uint64_t sent_ms);
-void replay_source_refused(struct replay_session *session, uint8_t source,
+void replay_source_timed_out(struct replay_session *session, uint8_t place, uint64_t sent_ms);
+void replay_source_refused(struct replay_session *session, uint8_t place,
                            enum replay_refusal reason);
 void replay_on_availability(struct replay_session *session,
                             const struct mortar_sync_incoming *message);

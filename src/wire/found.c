@@ -27,7 +27,7 @@ void found_encode(const struct found *found, struct writer *out)
 enum mortar_status found_decode(struct mortar_bytes in, struct found *out_found)
 {
     struct reader reader = reader_over(in);
-    struct found found;
+    struct found found = {0};
     get_copy(&reader, found.birth.bytes, sizeof found.birth.bytes);
     get_copy(&reader, found.fingerprint_key, sizeof found.fingerprint_key);
     const struct mortar_bytes config = get_bytes(&reader, reader.bytes);

@@ -237,7 +237,7 @@ static bool read_file(const char *path, struct text *out)
     out->data = calloc(1, OUTPUT_BYTES);
     if (out->data == NULL) abort();
     out->bytes = fread(out->data, 1, OUTPUT_BYTES - 1, file);
-    fclose(file);
+    (void)fclose(file);
     return true;
 }
 
@@ -257,7 +257,7 @@ static bool play(struct player *player, const char *path, const char *script, si
         done = count == 0 || do_command(player, words, count);
         at += length + 1;
     }
-    if (!done) fprintf(stderr, "%s:%" PRIu32 ": this command failed\n", path, line_number);
+    if (!done) (void)fprintf(stderr, "%s:%" PRIu32 ": this command failed\n", path, line_number);
     return done;
 }
 
@@ -273,10 +273,10 @@ static void show_difference(const char *path, const char *expected, const char *
         got += b + (got[b] == '\n');
         line++;
     }
-    fprintf(stderr,
-            "%s: line %" PRIu32 " of the story differs\n  expected: %.*s\n  got:      %.*s\n", path,
-            line, (int)strcspn(expected, "\n"), expected, (int)strcspn(got, "\n"), got);
-    fprintf(stderr, "  to take the new story: run_traces --rewrite %s\n", path);
+    (void)fprintf(stderr,
+                  "%s: line %" PRIu32 " of the story differs\n  expected: %.*s\n  got:      %.*s\n",
+                  path, line, (int)strcspn(expected, "\n"), expected, (int)strcspn(got, "\n"), got);
+    (void)fprintf(stderr, "  to take the new story: run_traces --rewrite %s\n", path);
 }
 
 static bool rewrite(const char *path, const struct text *script, const struct text *story)
@@ -296,7 +296,7 @@ static bool run_file(const char *path, bool rewrites)
     struct verdict verdict = {0};
     if (player.out.data == NULL) abort();
     if (!read_file(path, &file)) {
-        fprintf(stderr, "cannot read %s\n", path);
+        (void)fprintf(stderr, "cannot read %s\n", path);
         free(player.out.data);
         return false;
     }
@@ -308,7 +308,8 @@ static bool run_file(const char *path, bool rewrites)
         player.sim->story.line = NULL; /* The end is no part of the story. */
         good = sim_close(player.sim, &verdict) && good;
     }
-    if (verdict.failed) fprintf(stderr, "%s: judge %s: %s\n", path, verdict.judge, verdict.text);
+    if (verdict.failed)
+        (void)fprintf(stderr, "%s: judge %s: %s\n", path, verdict.judge, verdict.text);
     if (good && rewrites) {
         good = rewrite(path, &file, &player.out);
     } else if (good && strcmp(expected, player.out.data) != 0) {
@@ -327,7 +328,7 @@ int main(int count, char **words)
     for (int i = rewrites ? 2 : 1; i < count; i++) {
         const bool good = run_file(words[i], rewrites);
         const char *name = strrchr(words[i], '/');
-        printf("%s %s\n", good ? "ok  " : "FAIL", name == NULL ? words[i] : name + 1);
+        (void)printf("%s %s\n", good ? "ok  " : "FAIL", name == NULL ? words[i] : name + 1);
         if (!good) failed++;
     }
     return failed == 0 && count > 1 ? 0 : 1;

@@ -30,6 +30,7 @@ static inline void record_put(struct writer *out, struct mortar_anchor_point *en
 
 /* A run of `count` records after `*end` in a new buffer of `capacity` bytes (0: just enough),
  * `lead` bytes into it. The caller releases run.buffer. */
+/* NOLINTNEXTLINE(readability-function-size): names all that may vary. */
 static inline struct mortar_log_run run_make(const struct mortar_allocator *allocator,
                                              struct mortar_anchor_point *end, uint64_t term,
                                              uint32_t count, size_t payload_bytes, size_t lead,

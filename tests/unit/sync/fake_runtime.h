@@ -51,6 +51,7 @@ const struct mortar_allocator *mortar_sync_allocator(const struct mortar_sync *s
     return &sync->world->allocator;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): as the real one. */
 void mortar_sync_trace(struct mortar_sync *sync, enum mortar_trace_kind kind,
                        const struct mortar_member_id *other, uint64_t a, uint64_t b, uint64_t c,
                        uint64_t d)

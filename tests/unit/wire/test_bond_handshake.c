@@ -318,8 +318,8 @@ static void lane_and_group_are_part_of_the_proof(void **state)
 static void reflected_proof_is_refused(void **state)
 {
     (void)state;
-    struct frame_header header;
-    struct mortar_bytes payload;
+    struct frame_header header = {0};
+    struct mortar_bytes payload = {0};
     pair_reset();
     pair_side_init(&pair.sides[0], &pair.options[0]);
     pair_side_init(&pair.sides[1], &pair.options[1]);
