@@ -7,7 +7,6 @@
 #include "mortar/node.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <pthread.h>

@@ -11,7 +11,7 @@
 
 #include "base/prng.h"
 #include "mortar/core.h"
-#include "sim/check/judges.h"
+#include "sim/check/verdict.h"
 
 struct sim;
 struct replica;

@@ -1,6 +1,8 @@
 /* sim/machine.c - counter, lines, map. */
 #include "sim/machine.h"
 
+#include "mortar/machine.h"
+
 #include <string.h>
 
 /* ---- Hash ---- */

@@ -15,7 +15,6 @@
 #define SIM_MACHINE_H
 
 #include "base/prng.h"
-#include "mortar/machine.h"
 #include "sim/check/judges.h"
 
 enum machine_kind { MACHINE_COUNTER = 0, MACHINE_LINES, MACHINE_MAP, MACHINE_KINDS };

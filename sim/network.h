@@ -15,7 +15,6 @@
 #ifndef SIM_NETWORK_H
 #define SIM_NETWORK_H
 
-#include "base/prng.h"
 #include "mortar/types.h"
 
 struct sim;

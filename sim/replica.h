@@ -14,7 +14,6 @@
 
 #include "base/prng.h"
 #include "mortar/core.h"
-#include "sim/heap.h"
 #include "sim/machine.h"
 #include "sim/memory.h"
 #include "sim/virtual_log.h"

@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 static void say(struct sim *sim, uint64_t at_us, const char *text)
 {

@@ -1,8 +1,9 @@
 /* sim/virtual_log.c - a storage around the memory log that completes later. */
 #include "sim/virtual_log.h"
 
+#include "base/prng.h"
+
 #include <stdlib.h>
-#include <string.h>
 
 struct waiting {
     struct mortar_storage_completion completion;

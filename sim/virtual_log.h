@@ -11,7 +11,6 @@
 #ifndef SIM_VIRTUAL_LOG_H
 #define SIM_VIRTUAL_LOG_H
 
-#include "base/prng.h"
 #include "mortar/storage.h"
 
 struct virtual_log;

@@ -22,7 +22,6 @@
 #ifndef SIM_CHECK_JUDGES_H
 #define SIM_CHECK_JUDGES_H
 
-#include "mortar/status.h"
 #include "mortar/types.h"
 #include "sim/check/verdict.h"
 

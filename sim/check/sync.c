@@ -1,6 +1,7 @@
 /* sim/check/sync.c - catching up: what was verified stays and is not asked for again
  * (C6), what a session holds stays in its window (C7), every session ends (C5). */
-#include "sim/check/seen.h"
+#include "sim/check/judges.h"
+#include "sim/check/verdict.h"
 
 #include <inttypes.h>
 

@@ -2,9 +2,6 @@
  * what is longer than a control frame leaves in parts (C8). */
 #include "base/assert.h"
 #include "group/internal.h"
-#include "wire/record.h"
-
-#include <string.h>
 
 /* FAILED and BIRTH come once each. */
 #define EFFECTS_ONCE 2u

@@ -4,8 +4,6 @@
 #include "group/internal.h"
 #include "wire/record.h"
 
-#include <string.h>
-
 /* Requests proposed in one go: bounds the run that is built, not what may wait. */
 #define PROPOSE_BYTES_MAX (4u * 1024u * 1024u)
 

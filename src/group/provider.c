@@ -1,5 +1,4 @@
 /* group/provider.c - the provider's side of mortar/sync.h. */
-#include "base/assert.h"
 #include "group/internal.h"
 
 enum mortar_status provider_open(struct mortar_core *core)

@@ -1,5 +1,4 @@
 /* group/status.c - what can be seen of a replica from outside. */
-#include "base/assert.h"
 #include "group/internal.h"
 
 #include <string.h>

@@ -17,6 +17,8 @@
 #include "mortar/node.h"
 #include "os/loop.h"
 
+#include <stdatomic.h>
+
 /* ---- How many may be open ---- */
 
 struct call_gate {

@@ -18,6 +18,8 @@
 #include "node/mesh.h"
 #include "wire/bond_handshake.h"
 
+#include <stdatomic.h>
+
 #define REFUSAL_QUIET_MS 60000u
 #define REFUSAL_NOTES    32u
 #define LANE_LINKS_MAX   4u /* Of one lane with one member, until the other side has chosen. */

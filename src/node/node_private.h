@@ -28,6 +28,8 @@
 #include "os/listener.h"
 #include "os/worker.h"
 
+#include <stdatomic.h>
+
 struct mortar_node {
     /* Constant. */
     struct mortar_allocator allocator;

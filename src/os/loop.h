@@ -20,8 +20,6 @@
 
 #include "mortar/types.h"
 
-#include <stdatomic.h>
-
 struct loop;
 struct loop_timer;
 

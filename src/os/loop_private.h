@@ -13,6 +13,7 @@
 #include "os/loop.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <uv.h>
 
 /* Scratch in which small parts are joined to one TLS record. */

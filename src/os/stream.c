@@ -9,8 +9,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 static const struct tls_io stream_io = {

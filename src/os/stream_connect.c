@@ -4,7 +4,6 @@
  * Names are resolved anew at each connect, on libuv's thread pool; numbers take a short cut. The
  * addresses are tried one after the other, each for connect_timeout_ms.
  */
-#include "base/assert.h"
 #include "os/memory.h"
 #include "os/stream_private.h"
 

@@ -10,7 +10,6 @@
 #include "os/stream_private.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <openssl/err.h>
 #include <string.h>
 

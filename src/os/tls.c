@@ -1,13 +1,11 @@
 #define _GNU_SOURCE
 #include "os/tls.h"
 
-#include "base/assert.h"
 #include "os/crypto_private.h"
 #include "os/identity_private.h"
 #include "os/memory.h"
 #include "os/tls_private.h"
 
-#include <limits.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <string.h>

@@ -14,8 +14,6 @@
 #include "base/assert.h"
 #include "sync/replay_session.h"
 
-#include <string.h>
-
 #define ASK_TIMEOUT_MS 500u
 #define RETRY_MS_MIN   20u
 #define RETRY_MS_MAX   500u

@@ -5,11 +5,8 @@
  * that, since its log is then the one to follow.
  */
 #include "base/assert.h"
-#include "sync/replay.h"
 #include "sync/replay_message.h"
 #include "sync/replay_serve.h"
-
-#include <string.h>
 
 /* A plan is cut no finer and no coarser, whatever the asker wants. */
 #define PLAN_BATCH_BYTES_MIN 1024u

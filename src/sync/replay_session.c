@@ -9,6 +9,7 @@
 #include "sync/replay_session.h"
 
 #include "base/assert.h"
+#include "sync/replay.h"
 
 #include <string.h>
 

@@ -22,7 +22,6 @@
 #define SYNC_REPLAY_SESSION_H
 
 #include "mortar/sync.h"
-#include "sync/replay.h"
 #include "sync/replay_message.h"
 
 #define REPLAY_CHUNKS_MAX       1024u /* Planned ahead. */

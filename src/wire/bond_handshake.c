@@ -15,8 +15,8 @@
  */
 #include "wire/bond_handshake.h"
 
+#include "base/assert.h"
 #include "wire/bond_text.h"
-#include "wire/fields.h"
 
 #define PROOF_MESSAGE_BYTES 186u
 #define ROLE_INITIATOR      1u

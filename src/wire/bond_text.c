@@ -1,7 +1,6 @@
 /* wire/bond_text.c - the reasons of a refused bond in words. */
 #include "wire/bond_text.h"
 
-#include "base/cursor.h"
 #include "wire/bond.h"
 
 /* Appends what fits; the text stays closed after each step. */

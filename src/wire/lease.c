@@ -9,7 +9,7 @@
  *       32     8  term
  *       40     1  ended, 0 or 1
  */
-#include "wire/fields.h"
+#include "base/assert.h"
 #include "wire/message.h"
 
 void lease_encode(const struct lease *message, struct writer *out)

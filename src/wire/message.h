@@ -12,7 +12,6 @@
 
 #include "base/cursor.h"
 #include "mortar/types.h"
-#include "wire/config.h"
 
 enum message_type {
     MESSAGE_VOTE_REQUEST = 1,

@@ -10,7 +10,7 @@
  *       25     1  from_leader, 0 or 1; 0 when term is 0
  *       26        the piece, >= 1 byte
  */
-#include "wire/fields.h"
+#include "base/assert.h"
 #include "wire/frame.h"
 #include "wire/message.h"
 

@@ -9,7 +9,6 @@
  *       25        the method's bytes
  */
 #include "base/hash.h"
-#include "wire/fields.h"
 #include "wire/message.h"
 
 uint64_t sync_message_checksum(struct mortar_bytes bytes)

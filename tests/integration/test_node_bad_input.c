@@ -4,7 +4,6 @@
 #include "integration/raw_peer.h"
 #include "unit/test.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,9 +3,6 @@
 #include "os/memory.h"
 #include "unit/test.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 /* The in-memory log with a switch that makes every append fail. */
 struct broken {
     struct mortar_storage inner;

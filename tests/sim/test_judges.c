@@ -3,8 +3,6 @@
 #include "sim/check/judges.h"
 #include "unit/test.h"
 
-#include <string.h>
-
 static const struct mortar_log_sum sum_1 = {1, 1};
 static const struct mortar_log_sum sum_2 = {2, 2};
 

@@ -7,8 +7,6 @@
 #include "sim/world.h"
 #include "unit/test.h"
 
-#include <string.h>
-
 enum { A, B, C, D, E, F };
 
 #define ENTRIES 2000u

@@ -3,7 +3,6 @@
 #include "unit/test.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define WAITING_MAX 4096u
 

@@ -4,7 +4,6 @@
 #include "unit/group/solo.h"
 #include "unit/test.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static struct cluster cluster; /* Too big for the stack. */

@@ -3,8 +3,6 @@
 #include "os/memory.h"
 #include "unit/test.h"
 
-#include <string.h>
-
 struct told {
     uint32_t count;
     enum mortar_status status;

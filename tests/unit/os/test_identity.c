@@ -5,10 +5,8 @@
 #include "unit/test.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 struct home {
     char path[TEMPORARY_PATH_BYTES];

@@ -6,8 +6,6 @@
 #define _GNU_SOURCE
 #include "unit/os/fixture.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <sys/resource.h>

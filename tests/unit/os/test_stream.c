@@ -6,7 +6,6 @@
 #define _GNU_SOURCE
 #include "unit/os/fixture.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <sys/socket.h>

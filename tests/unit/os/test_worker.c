@@ -2,7 +2,6 @@
 #include "os/worker.h"
 #include "unit/test.h"
 
-#include <pthread.h>
 #include <semaphore.h>
 #include <string.h>
 
