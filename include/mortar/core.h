@@ -83,8 +83,12 @@ MORTAR_API void mortar_core_options_complete(struct mortar_core_options *options
 
 /* Opens a replica over a storage, which it keeps and closes. `machine_ops` NULL: elects a leader
  * and nothing else. `method` must outlive the core.
- *   MORTAR_E_INVALID, MORTAR_E_NO_MEMORY, MORTAR_E_NOT_SUPPORTED (a storage that restored
- *   entries: part 4). On failure the storage is not closed. */
+ * A storage that survived a process gives back term, vote and log (thesis 3.8): the replica reads
+ * its log first, and takes no part in anything before it has. Its machine begins anew and is given
+ * all that is committed. A replica that comes back is the same member: mortar_core_join().
+ *   MORTAR_E_INVALID, MORTAR_E_NO_MEMORY, MORTAR_E_CORRUPT (what was restored does not fit
+ *   together), MORTAR_E_NOT_SUPPORTED (a log that was pruned: it needs a snapshot, part 4). On
+ *   failure the storage is not closed. */
 MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_core_open(const struct mortar_allocator *allocator,
                  const struct mortar_core_options *options, const struct mortar_storage *storage,

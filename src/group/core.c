@@ -142,8 +142,11 @@ static enum mortar_status open_raft(struct mortar_core *core)
     struct raft_log_view view;
     log_view_of(core, &view);
     const struct raft_options options = raft_options_of(core);
-    const struct raft_restored nothing = {0};
-    return raft_open(&core->allocator, &options, &view, &nothing, &core->raft);
+    const struct raft_restored restored = restore_hard_state(core);
+    const enum mortar_status status =
+        raft_open(&core->allocator, &options, &view, &restored, &core->raft);
+    /* Our own options were looked at: what does not fit is what the storage gave back. */
+    return status == MORTAR_E_INVALID ? MORTAR_E_CORRUPT : status;
 }
 
 static void free_core(struct mortar_core *core)
@@ -173,9 +176,9 @@ enum mortar_status mortar_core_open(const struct mortar_allocator *allocator,
     if (machine_ops != NULL && (machine_ops->apply == NULL || machine_ops->name == NULL)) {
         return MORTAR_E_INVALID;
     }
-    struct mortar_position last;
-    if (!storage->ops->last(storage->self, MORTAR_LOG_MAIN, &last)) return MORTAR_E_INVALID;
-    if (last.index != 0) return MORTAR_E_NOT_SUPPORTED;
+    struct mortar_anchor_point base;
+    if (!storage->ops->base(storage->self, MORTAR_LOG_MAIN, &base)) return MORTAR_E_INVALID;
+    if (base.position.index != 0) return MORTAR_E_NOT_SUPPORTED;
 
     struct mortar_core *core = allocator->reserve(allocator->context, sizeof *core);
     if (core == NULL) return MORTAR_E_NO_MEMORY;
@@ -192,6 +195,7 @@ enum mortar_status mortar_core_open(const struct mortar_allocator *allocator,
         free_core(core);
         return status;
     }
+    restore_begin(core);
     *out_core = core;
     return MORTAR_OK;
 }
@@ -334,13 +338,14 @@ void mortar_core_tick(struct mortar_core *core, uint64_t now_ms, uint64_t wall_m
     core->wall_ms = wall_ms;
     core->ticks++;
     if (core->stopped || core->failure != MORTAR_OK) return;
-    drive(core, &(struct raft_event){.type = RAFT_TICK});
+    if (!core->restoring) drive(core, &(struct raft_event){.type = RAFT_TICK});
     drive_settle(core);
     if (core->ticks % 5 == 0) {
         requests_expire(core);
         reads_expire(core);
         lease_expire(core);
     }
+    if (core->restoring) return;
     propose_time(core);
     ask_to_join(core);
     sync_tick(core);
@@ -359,6 +364,8 @@ void mortar_core_reap(struct mortar_core *core)
 void mortar_core_flush(struct mortar_core *core)
 {
     if (core->stopped || core->failure != MORTAR_OK) return;
+    restore_more(core);
+    if (core->restoring) return;
     requests_route(core);
     propose_queued(core);
     reads_flush(core);

@@ -350,7 +350,7 @@ static enum mortar_status dispatch(struct mortar_core *core, const struct mortar
 enum mortar_status mortar_core_frame(struct mortar_core *core, const struct mortar_member_id *from,
                                      enum mortar_lane lane, struct mortar_buffer *frame)
 {
-    if (core->stopped || core->failure != MORTAR_OK) return MORTAR_OK;
+    if (core->stopped || core->restoring || core->failure != MORTAR_OK) return MORTAR_OK;
     const struct mortar_bytes bytes = {mortar_buffer_data(frame), mortar_buffer_bytes(frame)};
     struct frame_header header;
     if (bytes.bytes < FRAME_HEADER_BYTES ||

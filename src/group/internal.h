@@ -5,6 +5,7 @@
  *   inbox.c     frames in: decoding, parts, dispatch
  *   outbox.c    frames out: encoding, parts, what waits behind a save
  *   log.c       the storage: tokens and completions, the view that raft has of it
+ *   restore.c   a log that survived the process before
  *   drive.c     steps raft and carries out its effects
  *   propose.c   commands become entries
  *   requests.c  who waits for what: local and forwarded requests
@@ -322,6 +323,9 @@ struct mortar_core {
     uint32_t saves_pending;
     uint64_t next_token;
     uint64_t stored; /* Durable up to here, in the log as it is now. */
+    bool restoring;  /* The log that was there at the start is being read, */
+    bool restore_reading;
+    uint64_t restored; /* up to here. */
     struct mortar_position voting_saved;
     uint64_t log_time_ms; /* Of the newest entry ever appended here. */
 
@@ -436,6 +440,13 @@ MORTAR_NODISCARD enum mortar_status log_read(struct mortar_core *core, uint64_t 
                                              pending_read_done *done, void *argument);
 /* Handles all completions that are ready; true when there was one. */
 bool log_reap(struct mortar_core *core);
+
+/* restore.c */
+/* What raft begins with; notes what is committed. */
+struct raft_restored restore_hard_state(struct mortar_core *core);
+void restore_begin(struct mortar_core *core);
+/* Reads on. While core->restoring the replica takes no part in anything. */
+void restore_more(struct mortar_core *core);
 
 /* drive.c */
 enum mortar_status drive(struct mortar_core *core, const struct raft_event *event);
