@@ -8,11 +8,21 @@
 const char *sim_fault_name(enum sim_fault fault)
 {
     static const char *const names[] = {
-#define SIM_FAULT_NAME(name, text) text,
+#define SIM_FAULT_NAME(name, text, what) text,
         SIM_FAULT_TABLE(SIM_FAULT_NAME)
 #undef SIM_FAULT_NAME
     };
     return names[fault];
+}
+
+const char *sim_fault_text(enum sim_fault fault)
+{
+    static const char *const texts[] = {
+#define SIM_FAULT_TEXT(name, text, what) what,
+        SIM_FAULT_TABLE(SIM_FAULT_TEXT)
+#undef SIM_FAULT_TEXT
+    };
+    return texts[fault];
 }
 
 static struct replica_options replica_options_quiet(void)

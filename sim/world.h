@@ -28,41 +28,43 @@
 
 #define SIM_REPLICAS_MAX JUDGES_REPLICAS_MAX
 
-/* What was done to the world, counted; names stand in the last line of mortar-sim. */
+/* What is done to the world: counted under its name in the last line of mortar-sim, and explained
+ * for people. */
 #define SIM_FAULT_TABLE(X)                                                                         \
-    X(LOSS, "loss")                                                                                \
-    X(DUPLICATE, "duplicate")                                                                      \
-    X(REORDER, "reorder")                                                                          \
-    X(DELAY, "delay")                                                                              \
-    X(FLIP, "flip")                                                                                \
-    X(RESET, "reset")                                                                              \
-    X(PARTITION, "partition")                                                                      \
-    X(ONE_WAY, "one_way")                                                                          \
-    X(STALL, "stall")                                                                              \
-    X(SLOW_LANE, "slow_lane")                                                                      \
-    X(CRASH, "crash")                                                                              \
-    X(PAUSE, "pause")                                                                              \
-    X(JOIN, "join")                                                                                \
-    X(LEAVE, "leave")                                                                              \
-    X(SLOW_MACHINE, "slow_machine")                                                                \
-    X(MACHINE_PAUSE, "machine_pause")                                                              \
-    X(SLOW_DISK, "slow_disk")                                                                      \
-    X(LAG, "lag")                                                                                  \
-    X(SOURCE_CRASH, "source_crash")                                                                \
-    X(SOURCE_STALL, "source_stall")                                                                \
-    X(LIAR, "liar")                                                                                \
-    X(LIE, "lie")                                                                                  \
-    X(CLOCK_JUMP, "clock_jump")                                                                    \
-    X(TUNE, "tune")                                                                                \
-    X(LEADER_CUT, "leader_cut")
+    X(LOSS, "loss", "a frame is lost")                                                             \
+    X(DUPLICATE, "duplicate", "a frame arrives twice")                                             \
+    X(REORDER, "reorder", "a frame may be overtaken")                                              \
+    X(DELAY, "delay", "a frame is late, some by very much")                                        \
+    X(FLIP, "flip", "one bit of a frame is flipped; its checksum tells")                           \
+    X(RESET, "reset", "a lane between two breaks, frames under way are lost")                      \
+    X(PARTITION, "partition", "the members fall into two sides that do not hear each other")       \
+    X(ONE_WAY, "one_way", "one side is not heard by the other, but hears it")                      \
+    X(STALL, "stall", "a lane carries nothing for a while and stays up")                           \
+    X(SLOW_LANE, "slow_lane", "one direction of one lane becomes slow")                            \
+    X(CRASH, "crash", "a process ends, and its log is lost with it")                               \
+    X(PAUSE, "pause", "a process stands still")                                                    \
+    X(JOIN, "join", "a replica joins")                                                             \
+    X(LEAVE, "leave", "a member is asked to leave")                                                \
+    X(SLOW_MACHINE, "slow_machine", "work takes twenty times as long, or no more")                 \
+    X(MACHINE_PAUSE, "machine_pause", "the machine asks to be called again later, or no more")     \
+    X(SLOW_DISK, "slow_disk", "the storage becomes slow")                                          \
+    X(LAG, "lag", "a follower is cut off for so long that it must catch up")                       \
+    X(SOURCE_CRASH, "source_crash", "a member that may be a source ends while a session runs")     \
+    X(SOURCE_STALL, "source_stall", "a lane of a source stalls while a session runs")              \
+    X(LIAR, "liar", "a member begins to lie as a source")                                          \
+    X(LIE, "lie", "an answer of a source is false")                                                \
+    X(CLOCK_JUMP, "clock_jump", "clock and calendar jump")                                         \
+    X(TUNE, "tune", "a running core gets other tunables")                                          \
+    X(LEADER_CUT, "leader_cut", "the leader is cut off")
 
 enum sim_fault {
-#define SIM_FAULT_VALUE(name, text) SIM_FAULT_##name,
+#define SIM_FAULT_VALUE(name, text, what) SIM_FAULT_##name,
     SIM_FAULT_TABLE(SIM_FAULT_VALUE)
 #undef SIM_FAULT_VALUE
         SIM_FAULTS
 };
 const char *sim_fault_name(enum sim_fault fault);
+const char *sim_fault_text(enum sim_fault fault);
 
 struct sim_options {
     uint64_t seed;

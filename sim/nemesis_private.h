@@ -1,0 +1,43 @@
+/* sim/nemesis_private.h - what the files of the nemesis share: whom to pick, and their tables of
+ * faults. For sim/nemesis*.c alone.
+ *
+ * Memory:  plain values. Threads: one. Errors: none.
+ */
+#ifndef SIM_NEMESIS_PRIVATE_H
+#define SIM_NEMESIS_PRIVATE_H
+
+#include "sim/nemesis.h"
+
+struct nemesis_fault {
+    enum sim_fault fault;
+    bool (*run)(struct nemesis *nemesis); /* False: there was nothing to do it to. */
+};
+
+struct nemesis_faults {
+    const struct nemesis_fault *items;
+    uint32_t count;
+};
+
+/* Of partitions, connections and lanes. */
+struct nemesis_faults nemesis_network_faults(void);
+/* Of sessions: their sources, targets and leaders. */
+struct nemesis_faults nemesis_sync_faults(void);
+
+/* It runs, is not paused, and nobody wants it out. */
+bool nemesis_is_up(const struct replica *replica);
+/* One that is up, other than `but` (UINT32_MAX: any); NULL: none. */
+struct replica *nemesis_pick_but(struct nemesis *nemesis, uint32_t but);
+struct replica *nemesis_pick_any(struct nemesis *nemesis);
+/* One that is up in the middle of a session; NULL: none. */
+struct replica *nemesis_pick_syncing(struct nemesis *nemesis);
+/* A time so far from now. */
+uint64_t nemesis_in_ms(struct nemesis *nemesis, uint64_t min_ms, uint64_t max_ms);
+
+/* Cuts the replicas whose bits are set in `side` off from all others until then; `one_way`: the
+ * others are still heard. */
+void nemesis_cut(struct nemesis *nemesis, uint64_t side, bool one_way, uint64_t until_us);
+/* Its log is lost: the operator removes it, and a new member takes its place. False: the group
+ * cannot lose it. */
+bool nemesis_crash(struct nemesis *nemesis, struct replica *replica);
+
+#endif
