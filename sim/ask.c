@@ -3,6 +3,8 @@
 
 /* A disk that is well again completes within this time. */
 #define HEALED_DISK_US 200u
+/* A process that ended by itself is started again within this time. */
+#define RESTART_US_MAX 2000000u
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -91,6 +93,12 @@ static bool is_whole(struct sim *sim, const struct mortar_core_status *status,
     return *reason == NULL;
 }
 
+/* Whether the run ends only when this one is whole. */
+static bool counts(const struct replica *replica)
+{
+    return replica_is_live(replica) && !replica->copy;
+}
+
 static bool unconverged(struct sim *sim, char *out_text, size_t capacity)
 {
     struct mortar_core_status leader;
@@ -105,7 +113,7 @@ static bool unconverged(struct sim *sim, char *out_text, size_t capacity)
     for (uint32_t i = 0; i < sim->replica_count; i++) {
         const struct replica *replica = sim->replicas[i];
         const bool leaves = replica->leaving && !replica->forgotten;
-        if (!leaves && !status_of(sim, i, &status)) continue;
+        if (!leaves && (!counts(replica) || !status_of(sim, i, &status))) continue;
         if (leaves) reason = "is not out of the group yet";
         if (!leaves && is_whole(sim, &status, &leader, &reason)) continue;
         const uint64_t applied = leaves ? 0 : status.applied;
@@ -144,7 +152,7 @@ static bool majority_lives(struct sim *sim, const struct mortar_core_status *sta
         if (!status->members[i].voter) continue;
         const struct replica *voter = sim->replicas[status->members[i].id.store[15]];
         voters++;
-        if (voter->number != lost && replica_is_live(voter) && !voter->leaving) alive++;
+        if (voter->number != lost && replica_keeps_disk(voter) && !voter->leaving) alive++;
     }
     return !status->joint && (voters == 0 || 2 * alive > voters);
 }
@@ -212,12 +220,17 @@ void sim_heal(struct sim *sim)
     network_heal(sim->network);
     for (uint32_t i = 0; i < sim->replica_count; i++) {
         struct replica *replica = sim->replicas[i];
+        if (replica->copy) replica_close(replica, REPLICA_LEFT);
+        sim_restart(sim, i);
         replica->lying = false;
+        replica->crash_in = 0;
         replica->work_factor = 1;
         replica->tick_held = false;
         replica->machine.pause_permille = 0;
         if (!replica_is_live(replica)) continue;
         virtual_log_set_delay(replica->log, 0, HEALED_DISK_US);
+        virtual_log_set_refusal(replica->log, MORTAR_OK);
+        virtual_log_fail_next(replica->log, MORTAR_OK);
     }
 }
 
@@ -244,12 +257,61 @@ bool sim_fill(struct sim *sim, uint32_t replica, uint32_t count, uint32_t comman
     return true;
 }
 
-void sim_crash(struct sim *sim, uint32_t replica)
+static void on_restart(struct sim *sim, struct sim_event *event)
 {
-    story_say(sim, "---- %s crashes, %" PRIu32 " writes of its log under way",
-              sim->replicas[replica]->name, virtual_log_unsynced(sim->replicas[replica]->log));
+    sim_restart(sim, (uint32_t)event->numbers[0]);
+}
+
+void sim_down(struct sim *sim, uint32_t number)
+{
+    struct replica *replica = sim->replicas[number];
+    story_say(sim, "---- %s is down; its disk ends at %" PRIu64, replica->name,
+              virtual_disk_last(&replica->disk).index);
     sim->faults[SIM_FAULT_CRASH]++;
-    replica_close(sim->replicas[replica], REPLICA_CRASHED);
+    replica_close(replica, REPLICA_CRASHED);
+    sim_restart_at(sim, number, sim->now_us + prng_below(&replica->prng, RESTART_US_MAX));
+}
+
+void sim_restart_at(struct sim *sim, uint32_t number, uint64_t at_us)
+{
+    sim_at(sim, (struct sim_event){.at_us = at_us, .run = on_restart, .numbers = {number}});
+}
+
+void sim_crash(struct sim *sim, uint32_t number, enum virtual_log_loss loss)
+{
+    struct replica *replica = sim->replicas[number];
+    if (!replica_is_live(replica)) return;
+    story_say(sim, "---- %s crashes, %" PRIu32 " writes of its log under way", replica->name,
+              virtual_log_unsynced(replica->log));
+    sim->faults[SIM_FAULT_CRASH]++;
+    replica_crash(replica, loss);
+}
+
+/* A log that was pruned needs a snapshot, which part 4 brings: its disk is as good as lost. */
+void sim_restart(struct sim *sim, uint32_t number)
+{
+    struct replica *replica = sim->replicas[number];
+    if (replica->state != REPLICA_CRASHED || replica->forgotten || replica->copy) return;
+    if (virtual_disk_base(&replica->disk).index != 0) {
+        sim_wipe(sim, number);
+        return;
+    }
+    story_say(sim, "---- %s starts again, log up to %" PRIu64, replica->name,
+              virtual_disk_last(&replica->disk).index);
+    if (sim->restarts != NULL) sim->restarts(sim->restarts_context, replica);
+    replica_restart(replica);
+    if (replica->core != NULL) network_join(sim->network, replica);
+}
+
+void sim_wipe(struct sim *sim, uint32_t number)
+{
+    struct replica *replica = sim->replicas[number];
+    if (replica_is_live(replica)) sim_crash(sim, number, VIRTUAL_LOG_LOSE_ALL);
+    if (replica->state != REPLICA_CRASHED) return;
+    story_say(sim, "---- the disk of %s is gone", replica->name);
+    virtual_disk_wipe(&replica->disk);
+    replica->state = REPLICA_LOST;
+    replica->leaving = true;
 }
 
 void sim_leave(struct sim *sim, uint32_t replica)

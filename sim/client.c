@@ -232,7 +232,8 @@ static struct replica *pick_replica(struct sim *sim)
     uint32_t count = 0;
     for (uint32_t i = 0; i < sim->replica_count; i++) {
         struct replica *replica = sim->replicas[i];
-        if (replica_is_live(replica) && !replica_is_paused(replica)) live[count++] = replica;
+        const bool serves = replica_is_live(replica) && !replica_is_paused(replica);
+        if (serves && !replica->copy && !replica->dying) live[count++] = replica;
     }
     return count == 0 ? NULL : live[prng_below(&sim->clients.prng, count)];
 }

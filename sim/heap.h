@@ -16,8 +16,9 @@ struct replica;
 struct sim_event {
     uint64_t at_us;
     uint64_t order; /* Set by heap_push(). */
-    struct replica
-        *target; /* NULL: the world. Waits while it is paused, is dropped once it is gone. */
+    /* NULL: the world. Waits while it is paused, is dropped once that process of it is gone. */
+    struct replica *target;
+    uint32_t life; /* Of the target; set by sim_at(). */
     void (*run)(struct sim *sim, struct sim_event *event);
     void (*drop)(struct sim_event *event); /* Frees `object` when it does not run; NULL: nothing. */
     void *object;

@@ -18,6 +18,10 @@ struct nemesis_faults {
     uint32_t count;
 };
 
+/* Of processes and clocks. */
+struct nemesis_faults nemesis_process_faults(void);
+/* Of storages. */
+struct nemesis_faults nemesis_disk_faults(void);
 /* Of partitions, connections and lanes. */
 struct nemesis_faults nemesis_network_faults(void);
 /* Of sessions: their sources, targets and leaders. */
@@ -36,8 +40,10 @@ uint64_t nemesis_in_ms(struct nemesis *nemesis, uint64_t min_ms, uint64_t max_ms
 /* Cuts the replicas whose bits are set in `side` off from all others until then; `one_way`: the
  * others are still heard. */
 void nemesis_cut(struct nemesis *nemesis, uint64_t side, bool one_way, uint64_t until_us);
-/* Its log is lost: the operator removes it, and a new member takes its place. False: the group
+/* Its disk is lost: the operator removes it, and a new member takes its place. False: the group
  * cannot lose it. */
-bool nemesis_crash(struct nemesis *nemesis, struct replica *replica);
+bool nemesis_wipe(struct nemesis *nemesis, struct replica *replica);
+/* Its process ends, and starts again a while later. */
+void nemesis_crash(struct nemesis *nemesis, struct replica *replica);
 
 #endif

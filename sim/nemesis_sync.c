@@ -5,7 +5,10 @@ static bool do_source_crash(struct nemesis *nemesis)
 {
     const struct replica *target = nemesis_pick_syncing(nemesis);
     struct replica *source = target == NULL ? NULL : nemesis_pick_but(nemesis, target->number);
-    return source != NULL && nemesis_crash(nemesis, source);
+    if (source == NULL) return false;
+    if (prng_chance(&nemesis->prng, 1, 2)) return nemesis_wipe(nemesis, source);
+    nemesis_crash(nemesis, source);
+    return true;
 }
 
 static bool do_source_stall(struct nemesis *nemesis)

@@ -184,7 +184,7 @@ void network_join(struct network *network, struct replica *replica)
     struct sim *sim = network->sim;
     for (uint32_t i = 0; i < sim->replica_count; i++) {
         struct replica *other = sim->replicas[i];
-        if (other == replica || !replica_is_live(other)) continue;
+        if (other == replica || !replica_is_live(other) || other->copy) continue;
         for (uint32_t lane = 0; lane < 2; lane++) {
             channel_of(network, replica, other, lane)->bytes_per_s =
                 network->options.bytes_per_s[lane];

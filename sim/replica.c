@@ -12,9 +12,25 @@
 
 #define WALL_MS_AT_START 1700000000000u
 
+/* What passed on its clock since the world began: a clock that stopped stays behind. */
+static uint64_t passed_ms(const struct replica *replica)
+{
+    const uint64_t now_us = replica->sim->now_us;
+    const uint64_t ahead_us =
+        replica->clock_stops_us > now_us ? replica->clock_stops_us - now_us : 0;
+    return (now_us + ahead_us) / 1000 - replica->clock_stood_ms;
+}
+
 uint64_t replica_now_ms(const struct replica *replica)
 {
-    return replica->options.clock_ms + replica->sim->now_us / 1000;
+    return replica->options.clock_ms + passed_ms(replica);
+}
+
+void replica_stop_clock(struct replica *replica, uint64_t until_us)
+{
+    if (replica->clock_stops_us > replica->sim->now_us) return; /* It stands already. */
+    replica->clock_stops_us = until_us;
+    replica->clock_stood_ms += until_us / 1000 - replica->sim->now_us / 1000;
 }
 
 bool replica_is_paused(const struct replica *replica)
@@ -29,7 +45,7 @@ void replica_pause(struct replica *replica, uint64_t until_us)
 
 static void tick(struct replica *replica)
 {
-    const uint64_t wall_ms = WALL_MS_AT_START + replica->sim->now_us / 1000;
+    const uint64_t wall_ms = WALL_MS_AT_START + passed_ms(replica);
     mortar_core_tick(replica->core, replica_now_ms(replica),
                      wall_ms + replica->options.wall_ahead_ms);
 }
@@ -151,6 +167,36 @@ static struct replica *find_member(struct sim *sim, const struct mortar_member_i
     return mortar_member_id_equal(&replica->id, id) ? replica : NULL;
 }
 
+static void on_death(struct sim *sim, struct sim_event *event)
+{
+    sim_down(sim, event->target->number);
+}
+
+/* From here on nothing that it does is seen or lasts; callers up the stack still hold the core, so
+ * the process goes with the next event. */
+static void die(struct replica *replica)
+{
+    virtual_log_crash(replica->log, (enum virtual_log_loss)prng_below(&replica->prng, 3));
+    replica->dying = true;
+    replica->closing = true;
+    replica->paused_until_us = 0;
+    sim_at(replica->sim,
+           (struct sim_event){.at_us = replica->sim->now_us, .target = replica, .run = on_death});
+}
+
+/* A disk that fails takes the process with it (design 5): its host ends it, and starts it again. */
+static void on_failed(struct replica *replica, enum mortar_status status)
+{
+    if (replica->closing) return;
+    if (!replica->disk_sick) {
+        verdict_fail(&replica->sim->verdict, "host", "the core of %s failed: %s", replica->name,
+                     mortar_status_name(status));
+        return;
+    }
+    story_say(replica->sim, "---- %s fails with its disk", replica->name);
+    die(replica);
+}
+
 static void carry_out(struct replica *replica, struct mortar_effect *effect)
 {
     struct sim *sim = replica->sim;
@@ -177,18 +223,27 @@ static void carry_out(struct replica *replica, struct mortar_effect *effect)
     case MORTAR_EFFECT_BIRTH:
         break;
     case MORTAR_EFFECT_FAILED:
-        verdict_fail(&sim->verdict, "host", "the core of %s failed: %s", replica->name,
-                     mortar_status_name(effect->failed));
+        on_failed(replica, effect->failed);
         break;
     }
+}
+
+static bool crashes_now(struct replica *replica)
+{
+    if (replica->crash_in == 0) return false;
+    replica->crash_in--;
+    return replica->crash_in == 0;
 }
 
 void replica_settle(struct replica *replica)
 {
     struct mortar_effect effect;
+    if (replica->dying || !replica_is_live(replica)) return;
     mortar_core_flush(replica->core);
-    while (mortar_core_next(replica->core, &effect))
+    while (mortar_core_next(replica->core, &effect)) {
+        if (crashes_now(replica)) die(replica);
         carry_out(replica, &effect);
+    }
     if (!replica->closing) watch_replica(replica);
 }
 
@@ -197,6 +252,7 @@ void replica_settle(struct replica *replica)
 void replica_link(struct replica *replica, const struct replica *other, enum mortar_lane lane,
                   bool up)
 {
+    if (!replica_is_live(replica)) return;
     mortar_core_link(replica->core, &other->id, lane, up);
     replica_settle(replica);
 }
@@ -252,12 +308,34 @@ static enum mortar_status open_all(struct replica *replica)
     if (status != MORTAR_OK) return status;
     const struct virtual_log_host host = {replica, log_now_us, log_ready_at};
     struct mortar_storage storage;
-    status = virtual_log_open(&replica->allocator, &replica->options.log, &host, &replica->log,
-                              &storage);
+    status = virtual_log_open(&replica->allocator, &replica->options.log, &host, &replica->disk,
+                              &replica->log, &storage);
     if (status != MORTAR_OK) return status;
     status = open_core(replica, &storage);
     if (status != MORTAR_OK) storage.ops->close(storage.self);
     return status;
+}
+
+static enum mortar_status begin(struct replica *replica, bool founds)
+{
+    if (!founds) {
+        mortar_core_join(replica->core);
+        return MORTAR_OK;
+    }
+    struct mortar_birth_id birth;
+    uint8_t key[16];
+    memset(birth.bytes, 7, sizeof birth.bytes);
+    memset(key, 9, sizeof key);
+    return mortar_core_found(replica->core, &birth, key);
+}
+
+static void cannot_open(struct replica *replica, enum mortar_status status)
+{
+    verdict_fail(&replica->sim->verdict, "host", "%s cannot open: %s", replica->name,
+                 mortar_status_name(status));
+    if (replica->core != NULL) return;
+    mortar_sync_log_replay_free(replica->method);
+    replica->state = REPLICA_CRASHED;
 }
 
 void replica_open(struct replica *replica, bool founds)
@@ -265,30 +343,43 @@ void replica_open(struct replica *replica, bool founds)
     struct sim *sim = replica->sim;
     replica->opened_us = sim->now_us;
     replica->work_factor = 1;
+    replica->life++;
     enum mortar_status status = open_all(replica);
     if (status == MORTAR_OK) tick(replica); /* The first entry takes its time from it. */
-    if (status == MORTAR_OK && founds) {
-        struct mortar_birth_id birth;
-        uint8_t key[16];
-        memset(birth.bytes, 7, sizeof birth.bytes);
-        memset(key, 9, sizeof key);
-        status = mortar_core_found(replica->core, &birth, key);
-    } else if (status == MORTAR_OK) {
-        mortar_core_join(replica->core);
-    }
+    if (status == MORTAR_OK) status = begin(replica, founds);
     if (status != MORTAR_OK) {
-        verdict_fail(&sim->verdict, "host", "%s cannot open: %s", replica->name,
-                     mortar_status_name(status));
-        if (replica->core == NULL) {
-            mortar_sync_log_replay_free(replica->method);
-            replica->state = REPLICA_CRASHED;
-        }
+        cannot_open(replica, status);
         return;
     }
     sim_at(sim, (struct sim_event){.at_us = sim->now_us + prng_below(&replica->prng, 10000),
                                    .target = replica,
                                    .run = on_tick});
     replica_settle(replica);
+}
+
+/* What was known of the process before is void; what the member promised is not. */
+void replica_restart(struct replica *replica)
+{
+    replica->state = REPLICA_LIVE;
+    replica->dying = false;
+    replica->closing = false;
+    replica->crash_in = 0;
+    replica->paused_until_us = 0;
+    replica->tick_held = false;
+    replica->lying = false;
+    replica->disk_sick = false;
+    replica->entries_seen = 0;
+    replica->committed_seen = 0;
+    replica->commit_said = 0;
+    replica->sync_said = false;
+    judge_restarted(&replica->sim->judges, replica->number,
+                    virtual_disk_last(&replica->disk).index);
+    replica_open(replica, false);
+}
+
+bool replica_keeps_disk(const struct replica *replica)
+{
+    return replica->state == REPLICA_LIVE || replica->state == REPLICA_CRASHED;
 }
 
 /* Runs what is left, unheard: a core is closed only when no work of it is outside. */
@@ -330,8 +421,16 @@ void replica_close(struct replica *replica, enum replica_state state)
     memset(replica->works, 0, sizeof replica->works);
 }
 
+void replica_crash(struct replica *replica, enum virtual_log_loss loss)
+{
+    if (replica->core == NULL) return;
+    virtual_log_crash(replica->log, loss); /* Before anything that the close writes. */
+    replica_close(replica, REPLICA_CRASHED);
+}
+
 void replica_deinit(struct replica *replica)
 {
+    virtual_disk_deinit(&replica->disk);
     if (replica->memory.blocks != 0 || replica->memory.bytes != 0) {
         verdict_fail(&replica->sim->verdict, "memory",
                      "%s left %llu blocks, %llu bytes after its close", replica->name,

@@ -16,13 +16,15 @@
 #include "mortar/core.h"
 #include "sim/machine.h"
 #include "sim/memory.h"
+#include "sim/virtual_disk.h"
 #include "sim/virtual_log.h"
 
 #define REPLICA_NAME_BYTES 8u
 
-/*   LIVE --crash--> CRASHED (its log is lost with it)
- *   LIVE --leave--> LEFT    (its removal is committed, its process ended) */
-enum replica_state { REPLICA_LIVE = 0, REPLICA_CRASHED, REPLICA_LEFT };
+/*   LIVE --crash--> CRASHED --restart--> LIVE  (what its disk holds is there again)
+ *                   CRASHED --wipe-----> LOST  (the disk is gone: it comes back as another member)
+ *   LIVE --leave--> LEFT  (its removal is committed, its process ended) */
+enum replica_state { REPLICA_LIVE = 0, REPLICA_CRASHED, REPLICA_LOST, REPLICA_LEFT };
 
 struct replica_options {
     struct mortar_core_options core; /* self, seed, trace, group are filled in by the simulator. */
@@ -52,7 +54,9 @@ struct replica {
     char name[REPLICA_NAME_BYTES];
     struct mortar_member_id id;
     enum replica_state state;
+    uint32_t life;  /* How often its process was started. */
     bool leaving;   /* The operator wants it out of the group, or to forget it once it crashed. */
+    bool copy;      /* A second process of another's identity: no peer bonds with it. */
     bool forgotten; /* ... and the group has said that it is out. */
     uint64_t change_open; /* The operator's request to remove it; 0: none. */
     uint64_t change_at_us;
@@ -61,6 +65,7 @@ struct replica {
     struct mortar_core *core; /* NULL once it is gone. */
     struct sim_memory memory;
     struct mortar_allocator allocator;
+    struct virtual_disk disk;
     struct virtual_log *log; /* The core's; gone with it. */
     struct sim_machine machine;
     struct mortar_sync_method *method;
@@ -69,9 +74,14 @@ struct replica {
     uint64_t opened_us;
     uint64_t paused_until_us; /* Not after now: it runs. */
     bool tick_held;           /* Its timer does not run: for directed scenarios. */
-    bool closing;             /* What it still says is not heard. */
-    bool lying;               /* Its answers on the bulk lane are rewritten on the way. */
-    uint32_t work_factor;     /* Slow machine: work takes so many times as long. */
+    bool dying;               /* Crashed within a step: the process goes with the next event. */
+    uint32_t crash_in;       /* It crashes before its so-manieth effect from now; 0: it does not. */
+    uint64_t clock_stood_ms; /* So far its clock is behind by stopping. */
+    uint64_t clock_stops_us; /* Its clock stands still until then. */
+    bool disk_sick;          /* Its disk was told to fail: a core that fails is no surprise. */
+    bool closing;            /* What it still says is not heard. */
+    bool lying;              /* Its answers on the bulk lane are rewritten on the way. */
+    uint32_t work_factor;    /* Slow machine: work takes so many times as long. */
 
     /* For the judges: what they have seen of this replica's log. */
     uint64_t entries_seen;
@@ -86,8 +96,16 @@ struct replica {
 /* Opens a replica in `replica`, whose sim, number, name, id and options are set. It founds the
  * group or joins it. */
 void replica_open(struct replica *replica, bool founds);
-/* Ends its process. Requests that it held are lost. */
+/* Starts its process again, over what its disk holds. It must have CRASHED. */
+void replica_restart(struct replica *replica);
+/* Ends its process in good order. Requests that it held are lost. */
 void replica_close(struct replica *replica, enum replica_state state);
+/* Ends its process at once; `loss` says what its disk keeps of the writes under way. */
+void replica_crash(struct replica *replica, enum virtual_log_loss loss);
+/* True if it is the same member when it comes back: it runs, or its disk waits for it. */
+bool replica_keeps_disk(const struct replica *replica);
+/* Stops its clock until then, and lets it fall behind for good. */
+void replica_stop_clock(struct replica *replica, uint64_t until_us);
 /* Frees what is left; all frames are gone by now. Blocks still in use fail the run. */
 void replica_deinit(struct replica *replica);
 

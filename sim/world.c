@@ -117,7 +117,7 @@ static void name_replica(struct replica *replica)
     }
 }
 
-uint32_t sim_add(struct sim *sim, const struct replica_options *options)
+static struct replica *replica_new(struct sim *sim, const struct replica_options *options)
 {
     const uint32_t number = sim->replica_count;
     if (number >= SIM_REPLICAS_MAX) abort();
@@ -131,12 +131,46 @@ uint32_t sim_add(struct sim *sim, const struct replica_options *options)
     memset(replica->id.store, (int)(number + 1), sizeof replica->id.store);
     replica->id.store[15] = (uint8_t)number;
     name_replica(replica);
+    virtual_disk_init(&replica->disk);
     sim->replicas[number] = replica;
     sim->replica_count++;
-    story_say(sim, "---- %s %s", replica->name, number == 0 ? "founds" : "joins");
-    replica_open(replica, number == 0);
+    return replica;
+}
+
+uint32_t sim_add(struct sim *sim, const struct replica_options *options)
+{
+    struct replica *replica = replica_new(sim, options);
+    story_say(sim, "---- %s %s", replica->name, replica->number == 0 ? "founds" : "joins");
+    replica_open(replica, replica->number == 0);
     if (replica->core != NULL) network_join(sim->network, replica);
-    return number;
+    return replica->number;
+}
+
+static void on_copy_ends(struct sim *sim, struct sim_event *event)
+{
+    (void)sim;
+    replica_close(event->target, REPLICA_LEFT);
+}
+
+bool sim_copy(struct sim *sim, uint32_t number, uint64_t until_us)
+{
+    struct replica *original = sim->replicas[number];
+    struct mortar_core_status status;
+    uint32_t voters = 0;
+    sim_status(sim, number, &status);
+    for (uint32_t i = 0; i < status.member_count; i++)
+        voters += status.members[i].voter ? 1 : 0;
+    const bool is_known = virtual_disk_last(&original->disk).index >= status.config_index;
+    const bool is_whole = virtual_disk_base(&original->disk).index == 0;
+    if (voters < 2 || !is_known || !is_whole) return false;
+    struct replica *copy = replica_new(sim, &original->options);
+    copy->copy = true;
+    copy->id = original->id;
+    virtual_disk_copy(&original->disk, &copy->disk);
+    story_say(sim, "---- %s is a copy of %s", copy->name, original->name);
+    replica_open(copy, false);
+    sim_at(sim, (struct sim_event){.at_us = until_us, .target = copy, .run = on_copy_ends});
+    return true;
 }
 
 static bool all_are_in(struct sim *sim)
@@ -164,6 +198,7 @@ bool sim_grow(struct sim *sim, uint32_t count)
 
 void sim_at(struct sim *sim, struct sim_event event)
 {
+    if (event.target != NULL) event.life = event.target->life;
     heap_push(&sim->heap, event);
 }
 
@@ -175,7 +210,7 @@ static bool sim_step(struct sim *sim, uint64_t until_us)
     if (!heap_pop(&sim->heap, &event)) return false;
     if (event.at_us > sim->now_us) sim->now_us = event.at_us;
     struct replica *target = event.target;
-    if (target != NULL && !replica_is_live(target)) {
+    if (target != NULL && (!replica_is_live(target) || event.life != target->life)) {
         if (event.drop != NULL) event.drop(&event);
         return true;
     }

@@ -41,19 +41,27 @@
     X(ONE_WAY, "one_way", "one side is not heard by the other, but hears it")                      \
     X(STALL, "stall", "a lane carries nothing for a while and stays up")                           \
     X(SLOW_LANE, "slow_lane", "one direction of one lane becomes slow")                            \
-    X(CRASH, "crash", "a process ends, and its log is lost with it")                               \
+    X(CRASH, "crash", "a process ends, with it any part of the writes under way; it starts again") \
+    X(CRASH_IN_STEP, "crash_in_step", "the same between two effects of one step")                  \
+    X(POWER_LOSS, "power_loss", "all processes end at once")                                       \
+    X(RETUNED_START, "retuned_start", "a process starts again with other tunables")                \
+    X(WIPE, "wipe", "a disk is lost; another member takes the place")                              \
+    X(COPY, "copy", "a second process starts with a copy of a directory; its peers refuse it")     \
     X(PAUSE, "pause", "a process stands still")                                                    \
     X(JOIN, "join", "a replica joins")                                                             \
     X(LEAVE, "leave", "a member is asked to leave")                                                \
     X(SLOW_MACHINE, "slow_machine", "work takes twenty times as long, or no more")                 \
     X(MACHINE_PAUSE, "machine_pause", "the machine asks to be called again later, or no more")     \
     X(SLOW_DISK, "slow_disk", "the storage becomes slow")                                          \
+    X(DISK_FULL, "disk_full", "the storage refuses what takes room; the process fails with it")    \
+    X(DISK_FAILURE, "disk_failure", "a write fails; the process fails with it")                    \
     X(LAG, "lag", "a follower is cut off for so long that it must catch up")                       \
     X(SOURCE_CRASH, "source_crash", "a member that may be a source ends while a session runs")     \
     X(SOURCE_STALL, "source_stall", "a lane of a source stalls while a session runs")              \
     X(LIAR, "liar", "a member begins to lie as a source")                                          \
     X(LIE, "lie", "an answer of a source is false")                                                \
     X(CLOCK_JUMP, "clock_jump", "clock and calendar jump")                                         \
+    X(CLOCK_STOP, "clock_stop", "clock and calendar stand still for a while")                      \
     X(TUNE, "tune", "a running core gets other tunables")                                          \
     X(LEADER_CUT, "leader_cut", "the leader is cut off")
 
@@ -88,6 +96,9 @@ struct sim {
     struct verdict verdict;
     struct story story;
     uint64_t faults[SIM_FAULTS];
+    /* A replica is about to be started again: whoever runs the world may change its options. */
+    void (*restarts)(void *context, struct replica *replica);
+    void *restarts_context;
     uint64_t counts[MORTAR_TRACE_KINDS]; /* Trace events of all replicas. */
     uint64_t events;
     struct mortar_group_id group;
@@ -157,7 +168,20 @@ void sim_heal(struct sim *sim);
 bool sim_propose(struct sim *sim, uint32_t replica, uint32_t count, uint32_t command_bytes);
 /* Many requests of up to 64 commands each, until `count` commands are acknowledged. */
 bool sim_fill(struct sim *sim, uint32_t replica, uint32_t count, uint32_t command_bytes);
-void sim_crash(struct sim *sim, uint32_t replica);
+/* Ends its process; it comes back by sim_restart(), as the member that it was. */
+void sim_crash(struct sim *sim, uint32_t replica, enum virtual_log_loss loss);
+/* The process is gone, by itself or by sim_crash(): it is started again after a while that the seed
+ * draws, or at healing. */
+void sim_down(struct sim *sim, uint32_t replica);
+/* Starts a crashed one again; nothing, if it runs or its disk is gone. */
+void sim_restart(struct sim *sim, uint32_t replica);
+/* The same at a later time. */
+void sim_restart_at(struct sim *sim, uint32_t replica, uint64_t at_us);
+/* Starts a second process with the identity of `replica` over a copy of its disk, and ends it at
+ * `until_us`. False: it is a lone voter, and needs no peer who could refuse the copy. */
+bool sim_copy(struct sim *sim, uint32_t replica, uint64_t until_us);
+/* Its disk is gone: the operator removes it. Who takes its place is for the caller to say. */
+void sim_wipe(struct sim *sim, uint32_t replica);
 /* Asks the group to let it go, and closes it when it is out. */
 void sim_leave(struct sim *sim, uint32_t replica);
 /* True if the group can lose `replica` for ever: in every configuration that a live replica goes

@@ -116,6 +116,9 @@ void judge_session_entry(struct judges *judges, uint32_t replica, uint64_t index
 void judge_held(struct judges *judges, uint32_t replica, uint64_t held_max, uint64_t window);
 /* The replica is gone: its session needs not end. */
 void judge_replica_gone(struct judges *judges, uint32_t replica);
+/* Its process runs again, with a machine that begins anew and a log that ends at `last`: what was
+ * verified up to there still is. */
+void judge_restarted(struct judges *judges, uint32_t replica, uint64_t last);
 uint32_t judge_sessions_open(const struct judges *judges);
 
 /* What the judges remember of one replica. */

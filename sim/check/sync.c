@@ -84,6 +84,17 @@ void judge_replica_gone(struct judges *judges, uint32_t replica)
     judges->replicas[replica].session = 0;
 }
 
+void judge_restarted(struct judges *judges, uint32_t replica, uint64_t last)
+{
+    struct replica_seen *self = &judges->replicas[replica];
+    self->gone = false;
+    self->session = 0;
+    self->applied = 0;
+    self->committed = 0;
+    for (uint64_t i = last + 1; i < self->verified.count; i++)
+        *(uint8_t *)table_at(&self->verified, i) = 0;
+}
+
 uint32_t judge_sessions_open(const struct judges *judges)
 {
     uint32_t open = 0;

@@ -125,7 +125,7 @@ static void a_session_survives_the_death_of_its_source(void **state)
     fall_behind(sim, E);
     reach_mid_session(sim, E);
     const uint32_t victim = sim_leader(sim) == B ? C : B;
-    sim_crash(sim, victim);
+    sim_crash(sim, victim, VIRTUAL_LOG_LOSE_ALL);
     SIM_EXPECT(sim, sim_run_until_of(sim, sim_is_current, E, 60000));
     SIM_EXPECT(sim, sim->replicas[E]->counts[MORTAR_TRACE_SYNC_OPEN] == 1);
     finish(sim);
@@ -241,7 +241,7 @@ static void an_election_does_not_wait_for_a_session(void **state)
     slow_bulk_towards(sim, laggard, 60000);
     fall_behind(sim, laggard);
     reach_mid_session(sim, laggard);
-    sim_crash(sim, leader);
+    sim_crash(sim, leader, VIRTUAL_LOG_LOSE_ALL);
     SIM_EXPECT(sim, sim_run_until(sim, sim_has_leader, 5000));
     SIM_EXPECT(sim, sim_is_syncing(sim, laggard));
     SIM_EXPECT(sim, sim_run_until_of(sim, sim_is_current, laggard, 120000));

@@ -207,7 +207,7 @@ static bool do_to_node(struct player *player, char **words)
     } else if (is(words[0], "heal")) {
         sim_rejoin(sim, replica);
     } else if (is(words[0], "crash")) {
-        sim_crash(sim, replica);
+        sim_crash(sim, replica, VIRTUAL_LOG_LOSE_ALL);
     } else {
         return change_members(player, words);
     }
