@@ -4,12 +4,18 @@
  *   mortar-sim --seeds A..B [--jobs J] [--minutes M] [--verbose]
  *   mortar-sim --list FILE      the seeds that lines of FILE begin with
  *
+ * --first ends each job at its first seed that fails. In a build with -Dbugs=true, --bug NAME
+ * plants a bug (list: names them), --marks prints how often each branch mark was hit, and
+ * --marks-min N fails when one was hit less often.
+ *
  * --test takes ten times as many seeds when MORTAR_TEST_LONG is set.
  *
  * Each job is a process of its own, so that a seed that panics ends only its job, which is started
  * again behind it. The exit status is 0 only if all held. The last line on stdout is one JSON
  * object.
  */
+#include "sim/bugs.h"
+#include "sim/marks.h"
 #include "sim/swarm.h"
 
 #include <inttypes.h>
@@ -31,6 +37,10 @@ struct command_line {
     bool frames;
     bool verbose;
     bool test;
+    bool first_only; /* A job ends at its first failure. */
+    bool marks;
+    uint64_t marks_min;
+    const char *bug;  /* NULL: none. */
     const char *list; /* NULL: none. */
 };
 
@@ -81,7 +91,8 @@ static void report(const struct swarm_result *result)
     (void)fprintf(stderr, "seed %" PRIu64 " FAILED: judge %s: %s\n", result->seed,
                   result->verdict.judge, result->verdict.text);
     (void)fprintf(stderr, "  drawn: %s\n", result->shape);
-    (void)fprintf(stderr, "  again: mortar-sim --seed %" PRIu64 " --story\n", result->seed);
+    (void)fprintf(stderr, "  again: mortar-sim --seed %" PRIu64 "%s --story\n", result->seed,
+                  bugs_argument());
 }
 
 static void add(struct totals *totals, const struct swarm_result *result)
@@ -108,6 +119,7 @@ static void print_totals(const struct totals *totals, double seconds)
                  totals->seeds, totals->failed, totals->succeeded, totals->requests,
                  totals->committed, totals->sessions_done, totals->sessions, totals->leaders,
                  totals->simulated_s, seconds);
+    marks_print();
     (void)printf("{\"seeds\":%" PRIu64 ",\"failed\":%" PRIu64
                  ",\"simulated_s\":%.1f,\"wall_s\":%.2f,\"faults\":{",
                  totals->seeds, totals->failed, totals->simulated_s, seconds);
@@ -115,7 +127,9 @@ static void print_totals(const struct totals *totals, double seconds)
         (void)printf("%s\"%s\":%" PRIu64, i == 0 ? "" : ",", sim_fault_name((enum sim_fault)i),
                      totals->faults[i]);
     }
-    (void)printf("}}\n");
+    (void)printf("}");
+    marks_print_json();
+    (void)printf("}\n");
 }
 
 /* ---- One seed, in this process ---- */
@@ -131,6 +145,7 @@ static int run_one(const struct command_line *line)
         .frames = line->frames,
     };
     swarm_run(&options, &result);
+    marks_gather();
     (void)printf("drawn: %s\n", result.shape);
     (void)fflush(stdout);
     if (result.verdict.failed) report(&result);
@@ -176,8 +191,10 @@ _Noreturn static void job_main(const struct command_line *line, uint64_t first, 
         const struct swarm_options options = {.seed = seed};
         word.begins = false;
         swarm_run(&options, &word.result);
+        marks_gather();
         if (word.result.verdict.failed) report(&word.result);
         say(pipe, &word);
+        if (line->first_only && word.result.verdict.failed) break;
     }
     _exit(0);
 }
@@ -210,10 +227,12 @@ static bool job_ended(struct job *job, const struct command_line *line, struct t
     (void)fprintf(stderr, "seed %" PRIu64 " FAILED: its process ended by %s %d\n", job->running,
                   WIFSIGNALED(status) ? "signal" : "status",
                   WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-    (void)fprintf(stderr, "  again: mortar-sim --seed %" PRIu64 " --story\n", job->running);
+    (void)fprintf(stderr, "  again: mortar-sim --seed %" PRIu64 "%s --story\n", job->running,
+                  bugs_argument());
     totals->seeds++;
     totals->failed++;
     job->next = job->running + line->jobs;
+    if (line->first_only) return false;
     return job_start(job, line, end_s);
 }
 
@@ -305,6 +324,10 @@ static bool parse_value(const char *name, const char *text, struct command_line 
         line->list = text;
         return true;
     }
+    if (strcmp(name, "--bug") == 0) {
+        line->bug = text;
+        return true;
+    }
     if (strcmp(name, "--seeds") == 0) return parse_seeds(text, line);
     if (!number(text, &value, &end) || *end != 0) return false;
     if (strcmp(name, "--seed") == 0) {
@@ -313,6 +336,9 @@ static bool parse_value(const char *name, const char *text, struct command_line 
         line->jobs = (uint32_t)value;
     } else if (strcmp(name, "--minutes") == 0 && value <= 100000) {
         line->minutes = (uint32_t)value;
+    } else if (strcmp(name, "--marks-min") == 0) {
+        line->marks = true;
+        line->marks_min = value;
     } else {
         return false;
     }
@@ -330,6 +356,10 @@ static bool parse(int count, char **words, struct command_line *line)
             line->verbose = true;
         } else if (strcmp(words[i], "--test") == 0) {
             line->test = true;
+        } else if (strcmp(words[i], "--first") == 0) {
+            line->first_only = true;
+        } else if (strcmp(words[i], "--marks") == 0) {
+            line->marks = true;
         } else if (parse_value(words[i], i + 1 < count ? words[i + 1] : NULL, line)) {
             i++;
         } else {
@@ -339,19 +369,29 @@ static bool parse(int count, char **words, struct command_line *line)
     if (line->test && getenv("MORTAR_TEST_LONG") != NULL) {
         line->last = line->first + (line->last - line->first + 1) * 10 - 1;
     }
-    return line->list != NULL || line->first <= line->last;
+    return line->list != NULL || line->bug != NULL || line->first <= line->last;
+}
+
+static int run(const struct command_line *line)
+{
+    if (line->list != NULL) return run_list(line);
+    return line->first == line->last ? run_one(line) : run_many(line);
 }
 
 int main(int count, char **words)
 {
     struct command_line line = {.first = 1, .last = 0, .jobs = 1};
     if (!parse(count, words, &line)) {
-        (void)fprintf(stderr,
-                      "mortar-sim --seed N [--story] [--frames]\n"
-                      "mortar-sim --seeds A..B [--jobs J] [--minutes M] [--verbose] [--test]\n"
-                      "mortar-sim --list FILE\n");
+        (void)fprintf(
+            stderr, "mortar-sim --seed N [--story] [--frames]\n"
+                    "mortar-sim --seeds A..B [--jobs J] [--minutes M] [--verbose] [--test]\n"
+                    "mortar-sim --list FILE\n"
+                    "mortar-sim --bug NAME|list, --marks, --marks-min N, --first with the above\n");
         return 2;
     }
-    if (line.list != NULL) return run_list(&line);
-    return line.first == line.last ? run_one(&line) : run_many(&line);
+    const int status = line.bug == NULL ? -1 : bugs_plant(line.bug);
+    if (status >= 0) return status;
+    if (line.marks && !marks_open()) return 2;
+    const int held = run(&line);
+    return held == 0 && marks_rare(line.marks_min) > 0 ? 1 : held;
 }

@@ -1,6 +1,7 @@
 /* sim/panic.c - a broken invariant in the simulator: what it was, what went before, and the command
  * that shows it again. */
 #include "base/assert.h"
+#include "sim/bugs.h"
 #include "sim/swarm.h"
 
 #include <inttypes.h>
@@ -19,7 +20,8 @@ _Noreturn void mortar_panic(const char *file, int line, const char *message)
     if (sim != NULL) story_last(sim, line_to_stderr, NULL);
     (void)fprintf(stderr, "panic at %s:%d: %s\n", file, line, message);
     if (sim != NULL) {
-        (void)fprintf(stderr, "again: mortar-sim --seed %" PRIu64 " --story\n", sim->options.seed);
+        (void)fprintf(stderr, "again: mortar-sim --seed %" PRIu64 "%s --story\n", sim->options.seed,
+                      bugs_argument());
     }
     abort();
 }

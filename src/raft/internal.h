@@ -28,6 +28,8 @@
 #define RAFT_INTERNAL_H
 
 #include "base/assert.h"
+#include "base/bug.h"
+#include "base/mark.h"
 #include "base/prng.h"
 #include "raft/raft.h"
 #include "wire/found.h"

@@ -61,7 +61,8 @@ static void on_vote(struct raft *raft, const struct mortar_member_id *from,
         return;
     }
     const bool later = message->term > raft->term;
-    const struct mortar_member_id voted = later ? RAFT_NOBODY : raft->voted_for;
+    const bool unbound = later || BUG(VOTE_TWICE);
+    const struct mortar_member_id voted = unbound ? RAFT_NOBODY : raft->voted_for;
     const bool again = mortar_member_id_equal(&voted, from);
     const bool fresh = candidate_is_fresh(raft, message->last);
     const bool granted = fresh && (again || mortar_member_id_is_none(&voted));
@@ -83,6 +84,7 @@ void raft_on_vote_request(struct raft *raft, const struct mortar_member_id *from
                           const struct vote_request *message, struct raft_effects *out)
 {
     if (is_sticky(raft, message)) {
+        MARK(VOTE_STICKY);
         raft_ignore(raft, from, MESSAGE_VOTE_REQUEST, RAFT_IGNORED_STICKY);
     } else if (message->pre) {
         on_pre_vote(raft, from, message, out);

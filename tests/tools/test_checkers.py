@@ -193,6 +193,7 @@ class Banned(CheckerCase):
             ("src/raft/x.c", "static _Atomic(int *) shared;", ":2: mutable global"),
             ("src/raft/x.c", "uint8_t scratch[16];", ":2: mutable global"),
             ("src/raft/x.c", "struct raft *current = NULL;", ":2: mutable global"),
+            ("src/raft/x.c", "#ifdef MORTAR_BUGS\n#else\nint count;", ":4: mutable global"),
         ]:
             with self.subTest(line=line):
                 self.write(name, f"/* A file. */\n{line}\n")
@@ -200,6 +201,7 @@ class Banned(CheckerCase):
                 (self.root / name).unlink()
 
     def test_lawful_lines_pass(self):
+        self.write("src/base/x.h", "#ifdef MORTAR_BUGS\nextern int bug;\nint bug;\n#else\n#endif\n")
         self.write("src/raft/x.c", "struct raft;\nstatic const int table[] = {1};\n"
                                    "static const char *const name = \"x\";\n"
                                    "extern const int other;\ntypedef int number;\n"
