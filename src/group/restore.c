@@ -7,8 +7,8 @@
  * says nothing, as if its process had not started yet. The machine begins anew, and is given all
  * that is committed again.
  *
- * A tail range is dropped: what lies above a hole was never acknowledged (C12), and the leader sends
- * it again.
+ * A tail range is dropped: what lies above a hole was never acknowledged (C12), and the leader
+ * sends it again.
  */
 #include "base/assert.h"
 #include "group/internal.h"
