@@ -287,7 +287,7 @@ static void ask(struct replay_session *session, struct replay_chunk *chunk, uint
     *slot = (struct replay_ask){
         .live = true, .source = place, .id = ++source->ids, .sent_ms = session->now_ms};
     chunk->owed |= 1u << place;
-    replay_source_asked(session, place, chunk->bytes);
+    replay_source_asked(session, place, chunk);
     hold(session, chunk->bytes);
     chunk->state = REPLAY_CHUNK_ASKED;
 }

@@ -83,6 +83,8 @@ struct replay_source {
     bool used;
     bool bonded;
     bool dropped;        /* Gave wrong data. */
+    bool trails;         /* Was waited for in vain: it catches up itself. Until its word reaches
+                            the plan's end. */
     bool known;          /* base_index and end_index are its word, and not refuted since. */
     bool asking;         /* An availability request is unanswered. */
     uint64_t base_index; /* It holds base_index + 1 .. end_index, all committed. */
@@ -214,8 +216,9 @@ uint32_t replay_batch_bytes(const struct replay_session *session);
 uint64_t replay_source_expected_ms(const struct replay_source *source);
 /* How long it is given for all that is in flight there before that counts as lost. */
 uint64_t replay_source_patience_ms(const struct replay_source *source);
-/* Bytes leave for this source that it owes from now on. */
-void replay_source_asked(struct replay_session *session, uint8_t place, uint32_t bytes);
+/* A request for the chunk leaves for this source, which owes it from now on. */
+void replay_source_asked(struct replay_session *session, uint8_t place,
+                         const struct replay_chunk *chunk);
 /* True: no source has room for even the smallest request. */
 bool replay_sources_full(const struct replay_session *session);
 /* Its data was wrong: it serves this session no more. */

@@ -248,6 +248,7 @@ void replay_on_availability(struct replay_session *session,
                           mortar_sync_session_id(session->runtime), word.base.index + 1,
                           word.end.position.index, 0);
     }
+    if (word.end.position.index >= replay_queue_end(session).position.index) source->trails = false;
     source->known = true;
     source->asking = false;
     source->asked_ms = 0;
@@ -283,7 +284,7 @@ static bool may_spare_leader(const struct replay_session *session, const struct 
             if (session->now_ms - source->bonded_ms < ANSWER_PATIENCE_MS) return true;
             continue;
         }
-        const bool lags = source->base_index <= chunk->after.position.index;
+        const bool lags = source->base_index <= chunk->after.position.index && !source->trails;
         if (lags && session->now_ms - chunk->wanted_ms < COMMIT_PATIENCE_MS) return true;
     }
     return false;
@@ -378,15 +379,28 @@ uint64_t replay_source_patience_ms(const struct replay_source *source)
     return 3 * replay_source_expected_ms(source);
 }
 
-void replay_source_asked(struct replay_session *session, uint8_t place, uint32_t bytes)
+/* The leader is asked after all: a follower that was waited for, and has not got the chunk, is on its
+ * way up itself. Two laggards would wait for each other, a little for each chunk. */
+static void note_trailing(struct replay_session *session, const struct replay_chunk *chunk)
+{
+    for (uint8_t i = 0; i < MORTAR_MEMBERS_MAX; i++) {
+        struct replay_source *const source = &session->sources[i];
+        if (!source->bonded || !source->known || is_leader(session, source)) continue;
+        if (source->end_index < chunk->end.position.index) source->trails = true;
+    }
+}
+
+void replay_source_asked(struct replay_session *session, uint8_t place,
+                         const struct replay_chunk *chunk)
 {
     struct replay_source *const source = source_at(session, place);
+    if (is_leader(session, source)) note_trailing(session, chunk);
     if (source->in_flight_count == 0) { /* It was idle: a measure begins. */
         source->sample_ms = session->now_ms;
         source->sample_bytes = 0;
     }
     source->in_flight_count++;
-    source->in_flight_bytes += bytes;
+    source->in_flight_bytes += chunk->bytes;
 }
 
 /* Takes the rate while the source has something to send. */

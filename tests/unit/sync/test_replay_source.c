@@ -53,6 +53,27 @@ static void followers_that_are_about_to_commit_spare_the_leader(void **state)
     fake_close(world);
 }
 
+/* Each hopes that another, which is on its way up as slowly as itself, will soon have what is
+ * missing: once in vain is enough. Each chunk used to wait for that. */
+static void laggards_do_not_wait_for_each_other_again_and_again(void **state)
+{
+    (void)state;
+    struct fake_setup setup = {FAKE_SETUP};
+    setup.options.window_bytes = 4096; /* Few chunks are planned ahead. */
+    struct fake_world *const world = open_small(&setup);
+    fake_begin(world);
+    uint64_t waited_ms = 0;
+    bool ready = false;
+    for (; !ready && waited_ms < 30000; waited_ms += 5) {
+        world->members[2].commit = fake_last(&world->members[0]).index;
+        world->members[3].commit = fake_last(&world->members[0]).index;
+        ready = fake_run(world, 5);
+    }
+    assert_true(ready);
+    assert_true(waited_ms < 3000);
+    fake_close(world);
+}
+
 static void alone_with_the_leader_it_serves_everything(void **state)
 {
     (void)state;
@@ -144,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_leader_serves_only_what_no_other_holds),
         cmocka_unit_test(followers_that_are_about_to_commit_spare_the_leader),
+        cmocka_unit_test(laggards_do_not_wait_for_each_other_again_and_again),
         cmocka_unit_test(alone_with_the_leader_it_serves_everything),
         cmocka_unit_test(members_that_bond_a_moment_later_still_spare_the_leader),
         cmocka_unit_test(three_capped_sources_are_about_three_times_as_fast),
