@@ -61,6 +61,8 @@ static void draw_host(struct prng *prng, struct replica_options *options)
     options->work_us_max[MORTAR_WORK_APPLY] = PICK_32(prng, 10, 200, 5000);
     options->work_us_min[MORTAR_WORK_BULK] = 1;
     options->work_us_max[MORTAR_WORK_BULK] = PICK_32(prng, 10, 200, 5000);
+    options->hand_back_us_max = PICK_32(prng, 0, 50, 50, 2000);
+    options->log.reads_cached = prng_chance(prng, 1, 2);
     options->log.delay_us_min = 0;
     options->log.delay_us_max = PICK_32(prng, 0, 100, 2000, 20000);
     options->log.stall_permille = PICK_32(prng, 0, 0, 2);

@@ -3,6 +3,7 @@
  *   mortar-sim --seed N [--story] [--frames]
  *   mortar-sim --seeds A..B [--jobs J] [--minutes M] [--verbose]
  *   mortar-sim --list FILE      the seeds that lines of FILE begin with
+ *   mortar-sim --speed          how much faster than real time this is
  *
  * --first ends each job at its first seed that fails. In a build with -Dbugs=true, --bug NAME
  * plants a bug (list: names them), --marks prints how often each branch mark was hit, and
@@ -16,6 +17,7 @@
  */
 #include "sim/bugs.h"
 #include "sim/marks.h"
+#include "sim/speed.h"
 #include "sim/swarm.h"
 
 #include <inttypes.h>
@@ -380,6 +382,7 @@ static int run(const struct command_line *line)
 
 int main(int count, char **words)
 {
+    if (count == 2 && strcmp(words[1], "--speed") == 0) return speed_run();
     struct command_line line = {.first = 1, .last = 0, .jobs = 1};
     if (!parse(count, words, &line)) {
         (void)fprintf(

@@ -147,8 +147,11 @@ static void work_step(struct replica *replica, enum mortar_work_place place)
     if (!queue->ran) {
         queue->ran = true;
         mortar_core_work_run(queue->items[queue->first]);
-        work_step_in(replica, place, prng_below(&replica->prng, 50));
-        return;
+        const uint64_t delay_us = prng_below(&replica->prng, replica->options.hand_back_us_max + 1u);
+        if (delay_us > 0) {
+            work_step_in(replica, place, delay_us);
+            return;
+        }
     }
     struct mortar_work *work = work_pop(queue);
     queue->busy = false;

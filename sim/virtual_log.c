@@ -113,13 +113,16 @@ static void hold_back(struct virtual_log *log, const struct disk_write *write)
     struct waiting waiting = {.write = *write};
     if (log->below.ops->reap(log->below.self, &waiting.completion, 1) != 1) abort();
     if (log->count == log->capacity) waiting_grow(log);
-    uint64_t ready_us = log->host.now_us(log->host.context) + draw_delay(log);
+    const bool is_cached = write->kind == DISK_NOTHING && log->options.reads_cached;
+    uint64_t ready_us = log->host.now_us(log->host.context);
+    if (!is_cached) ready_us += draw_delay(log);
     if (ready_us < log->last_ready_us) ready_us = log->last_ready_us;
     const bool is_known = log->count > 0 && ready_us == log->last_ready_us;
     log->last_ready_us = ready_us;
     waiting.ready_us = ready_us;
     log->waiting[(log->first + log->count++) % log->capacity] = waiting;
-    if (!is_known) log->host.ready_at(log->host.context, ready_us);
+    const bool is_ready = ready_us == log->host.now_us(log->host.context);
+    if (!is_known && !is_ready) log->host.ready_at(log->host.context, ready_us);
 }
 
 static enum mortar_status refused(const void *storage)

@@ -18,6 +18,7 @@ struct virtual_log_options {
     uint32_t delay_us_max;
     uint32_t stall_permille; /* So many in a thousand take stall_us longer. */
     uint32_t stall_us;
+    bool reads_cached; /* A read waits for the submissions before it, and for nothing else. */
 };
 
 struct virtual_log_host {

@@ -33,7 +33,7 @@ static struct replica_options replica_options_quiet(void)
         .machine = MACHINE_COUNTER,
         .work_us_min = {20, 20},
         .work_us_max = {20, 20},
-        .log = {.delay_us_min = 100, .delay_us_max = 100},
+        .log = {.delay_us_min = 100, .delay_us_max = 100, .reads_cached = true},
         .clock_ms = 1000000,
     };
     mortar_core_options_complete(&options.core);
