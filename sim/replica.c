@@ -147,7 +147,8 @@ static void work_step(struct replica *replica, enum mortar_work_place place)
     if (!queue->ran) {
         queue->ran = true;
         mortar_core_work_run(queue->items[queue->first]);
-        const uint64_t delay_us = prng_below(&replica->prng, replica->options.hand_back_us_max + 1u);
+        const uint64_t delay_us =
+            prng_below(&replica->prng, replica->options.hand_back_us_max + 1u);
         if (delay_us > 0) {
             work_step_in(replica, place, delay_us);
             return;

@@ -35,9 +35,9 @@ struct replica_options {
     uint32_t work_us_min[2]; /* By place: how long a piece of work takes. */
     uint32_t work_us_max[2];
     uint32_t hand_back_us_max; /* ... and until the core hears of it. */
-    uint64_t clock_ms;      /* What its monotone clock shows at the start of the world. */
-    uint64_t wall_ahead_ms; /* How far its calendar is ahead of the slowest. */
-    uint32_t drift_ppm;     /* Its ticks are longer by so many millionths. */
+    uint64_t clock_ms;         /* What its monotone clock shows at the start of the world. */
+    uint64_t wall_ahead_ms;    /* How far its calendar is ahead of the slowest. */
+    uint32_t drift_ppm;        /* Its ticks are longer by so many millionths. */
 };
 
 struct work_queue {

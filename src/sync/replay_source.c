@@ -379,8 +379,8 @@ uint64_t replay_source_patience_ms(const struct replay_source *source)
     return 3 * replay_source_expected_ms(source);
 }
 
-/* The leader is asked after all: a follower that was waited for, and has not got the chunk, is on its
- * way up itself. Two laggards would wait for each other, a little for each chunk. */
+/* The leader is asked after all: a follower that was waited for, and has not got the chunk, is on
+ * its way up itself. Two laggards would wait for each other at each chunk. */
 static void note_trailing(struct replay_session *session, const struct replay_chunk *chunk)
 {
     for (uint8_t i = 0; i < MORTAR_MEMBERS_MAX; i++) {
