@@ -7,7 +7,8 @@
  *
  * The host's duties:
  *   1. one mortar_core_tick() every tick_ms, with the time;
- *   2. bytes between members: mortar_core_link() when a connection of a lane stands or breaks,
+ *   2. bytes between members: mortar_core_link() when a connection of a lane stands or breaks
+ *      (mortar_core_link_up() when the ends agreed on a version of the wire format),
  *      mortar_core_frame() for each whole frame that arrived; SEND effects go out in order, lane
  *      by lane; a host that cannot send drops the frame (the protocol lives with loss);
  *   3. work: WORK effects are run by mortar_core_work_run() where they say, those of one place in
@@ -113,6 +114,10 @@ mortar_core_found(struct mortar_core *core, const struct mortar_birth_id *birth,
 MORTAR_API void mortar_core_tick(struct mortar_core *core, uint64_t now_ms, uint64_t wall_ms);
 MORTAR_API void mortar_core_link(struct mortar_core *core, const struct mortar_member_id *member,
                                  enum mortar_lane lane, bool up);
+/* A lane stands, and `version` of the wire format is what both ends agreed to speak on it. For a
+ * host that negotiates; mortar_core_link() takes the lowest version that this build speaks. */
+MORTAR_API void mortar_core_link_up(struct mortar_core *core, const struct mortar_member_id *member,
+                                    enum mortar_lane lane, uint16_t version);
 /* Checks a whole frame (length, checksum, version, group). Any thread.
  *   MORTAR_E_CORRUPT, MORTAR_E_VERSION, MORTAR_E_TOO_LARGE, MORTAR_E_GROUP. */
 MORTAR_API MORTAR_NODISCARD enum mortar_status
@@ -120,7 +125,9 @@ mortar_core_frame_check(struct mortar_bytes frame, enum mortar_lane lane,
                         const struct mortar_group_id *group);
 /* A frame that mortar_core_frame_check() passed, as a buffer of its own; shares it if it needs.
  * Checksums are not looked at again, so a frame that was not checked must not come here.
- *   MORTAR_E_PROTOCOL  its content breaks the protocol: the host ends the link. */
+ * The host ends the link on
+ *   MORTAR_E_PROTOCOL  its content breaks the protocol,
+ *   MORTAR_E_VERSION   it is of a later version than was agreed on for this lane. */
 MORTAR_API enum mortar_status mortar_core_frame(struct mortar_core *core,
                                                 const struct mortar_member_id *from,
                                                 enum mortar_lane lane, struct mortar_buffer *frame);

@@ -359,6 +359,10 @@ enum mortar_status mortar_core_frame(struct mortar_core *core, const struct mort
         core->counters.frames_refused++;
         return MORTAR_E_PROTOCOL;
     }
+    if (header.version > peer_version(core, from, lane)) {
+        core->counters.frames_refused++;
+        return MORTAR_E_VERSION;
+    }
     const struct mortar_bytes payload = {bytes.data + FRAME_HEADER_BYTES, header.payload_bytes};
     const enum mortar_status status = dispatch(core, from, lane, header.type, payload, frame);
     if (status != MORTAR_OK) core->counters.frames_refused++;

@@ -38,7 +38,8 @@
 struct peer {
     struct mortar_member_id id;
     bool used;
-    bool up[2]; /* By lane. */
+    bool up[2];          /* By lane, */
+    uint16_t version[2]; /* and the wire version that both ends speak there while it is up. */
     /* A long message that arrives in parts. */
     struct mortar_buffer *part_buffer; /* Payload of the whole message, without a header. */
     uint64_t part_number;
@@ -235,6 +236,7 @@ struct mortar_sync_message {
     uint64_t sequence;
     uint64_t group_tag;
     enum mortar_lane lane;
+    uint16_t version; /* That its frame is sealed in: the receiver is not known yet. */
     size_t capacity;
     bool to_session;
     bool sealed;
@@ -401,6 +403,11 @@ void core_push_effect(struct mortar_core *core, const struct mortar_effect *effe
 struct peer *peer_find(struct mortar_core *core, const struct mortar_member_id *id);
 struct peer *peer_make(struct mortar_core *core, const struct mortar_member_id *id);
 void peer_forget_parts(struct peer *peer);
+/* What may be said to that member, and by it; WIRE_VERSION_MIN when the lane is down. */
+uint16_t peer_version(struct mortar_core *core, const struct mortar_member_id *id,
+                      enum mortar_lane lane);
+/* The lowest version of all links of that lane, as long as there is one. */
+uint16_t peers_version_min(const struct mortar_core *core, enum mortar_lane lane);
 /* Sends a message other than an append with entries; `message` points to the struct of `type`. */
 void outbox_send(struct mortar_core *core, const struct mortar_member_id *to,
                  enum message_type type, const void *message);

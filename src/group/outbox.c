@@ -60,13 +60,63 @@ void peer_forget_parts(struct peer *peer)
     peer->part_total = 0;
 }
 
-void mortar_core_link(struct mortar_core *core, const struct mortar_member_id *member,
-                      enum mortar_lane lane, bool up)
+/* ---- Links ---- */
+
+uint16_t peer_version(struct mortar_core *core, const struct mortar_member_id *id,
+                      enum mortar_lane lane)
+{
+    const struct peer *peer = peer_find(core, id);
+    return peer != NULL && peer->up[lane] ? peer->version[lane] : WIRE_VERSION_MIN;
+}
+
+uint16_t peers_version_min(const struct mortar_core *core, enum mortar_lane lane)
+{
+    uint16_t version = WIRE_VERSION_MAX;
+    for (uint32_t i = 0; i < GROUP_PEERS_MAX; i++) {
+        const struct peer *peer = &core->peers[i];
+        if (!peer->used || !peer->up[lane]) continue;
+        if (peer->version[lane] < version) version = peer->version[lane];
+    }
+    return version;
+}
+
+static bool is_too_new(const struct mortar_effect *effect, const struct mortar_member_id *member,
+                       enum mortar_lane lane, uint16_t version)
+{
+    if (effect->type != MORTAR_EFFECT_SEND || effect->send.lane != lane) return false;
+    if (!mortar_member_id_equal(&effect->send.to, member)) return false;
+    const struct mortar_bytes bytes = {mortar_buffer_data(effect->send.frame),
+                                       mortar_buffer_bytes(effect->send.frame)};
+    struct frame_header header;
+    return frame_header_decode(bytes, lane, &header) == MORTAR_OK && header.version > version;
+}
+
+/* Frames that wait, for a save or for the host, were made for an earlier link: the member may have
+ * come back with an older build. They count as lost with that link. */
+static void drop_too_new(struct ring *ring, const struct mortar_member_id *member,
+                         enum mortar_lane lane, uint16_t version)
+{
+    if (version == WIRE_VERSION_MAX) return;
+    for (uint32_t i = ring->count; i > 0; i--) {
+        const struct mortar_effect *effect = ring_at(ring, i - 1);
+        if (!is_too_new(effect, member, lane, version)) continue;
+        mortar_buffer_release(effect->send.frame);
+        ring_remove(ring, i - 1);
+    }
+}
+
+static void link_change(struct mortar_core *core, const struct mortar_member_id *member,
+                        enum mortar_lane lane, bool up, uint16_t version)
 {
     if (core->stopped) return;
     struct peer *peer = up ? peer_make(core, member) : peer_find(core, member);
     if (peer == NULL || peer->up[lane] == up) return;
     peer->up[lane] = up;
+    peer->version[lane] = version;
+    if (up) {
+        drop_too_new(&core->held, member, lane, version);
+        drop_too_new(&core->effects, member, lane, version);
+    }
     core->changed = true;
     if (!peer->up[MORTAR_LANE_CONTROL]) peer_forget_parts(peer);
     if (!peer->up[MORTAR_LANE_CONTROL] && !peer->up[MORTAR_LANE_BULK]) peer->used = false;
@@ -80,6 +130,20 @@ void mortar_core_link(struct mortar_core *core, const struct mortar_member_id *m
     }
     core->provider.base.wake = true;
     core->session.base.wake = true;
+}
+
+void mortar_core_link(struct mortar_core *core, const struct mortar_member_id *member,
+                      enum mortar_lane lane, bool up)
+{
+    link_change(core, member, lane, up, WIRE_VERSION_MIN);
+}
+
+void mortar_core_link_up(struct mortar_core *core, const struct mortar_member_id *member,
+                         enum mortar_lane lane, uint16_t version)
+{
+    ASSERT(version >= WIRE_VERSION_MIN);
+    ASSERT(version <= WIRE_VERSION_MAX);
+    link_change(core, member, lane, true, version);
 }
 
 /* ---- Frames ---- */
@@ -105,8 +169,8 @@ void outbox_release_held(struct mortar_core *core)
 }
 
 /* Cuts a long payload into parts; lost memory loses the message, as a network could. */
-static void send_parts(struct mortar_core *core, const struct mortar_member_id *to,
-                       enum message_type type, struct mortar_bytes payload, bool ordered)
+static void send_parts(struct mortar_core *core, const struct peer *to, enum message_type type,
+                       struct mortar_bytes payload, bool ordered)
 {
     const size_t piece_max = MORTAR_CONTROL_FRAME_BYTES_MAX - FRAME_HEADER_BYTES - PART_BYTES;
     const uint64_t number = ++core->part_number;
@@ -128,11 +192,11 @@ static void send_parts(struct mortar_core *core, const struct mortar_member_id *
         struct writer out = writer_over(mortar_buffer_data(frame), mortar_buffer_capacity(frame));
         const size_t place = frame_begin(&out);
         part_encode(&part, &out);
-        frame_end(&out, place, WIRE_VERSION_MAX, MORTAR_LANE_CONTROL, MESSAGE_PART,
+        frame_end(&out, place, to->version[MORTAR_LANE_CONTROL], MORTAR_LANE_CONTROL, MESSAGE_PART,
                   core->group_tag);
         ASSERT(!out.failed);
         mortar_buffer_set_bytes(frame, out.bytes);
-        push_frame(core, to, MORTAR_LANE_CONTROL, frame, ordered);
+        push_frame(core, &to->id, MORTAR_LANE_CONTROL, frame, ordered);
     }
 }
 
@@ -147,13 +211,13 @@ void outbox_send_frame(struct mortar_core *core, const struct mortar_member_id *
     }
     uint8_t *data = mortar_buffer_data(frame);
     if (FRAME_HEADER_BYTES + payload_bytes > MORTAR_CONTROL_FRAME_BYTES_MAX) {
-        send_parts(core, to, type, (struct mortar_bytes){data + FRAME_HEADER_BYTES, payload_bytes},
-                   ordered);
+        send_parts(core, peer, type,
+                   (struct mortar_bytes){data + FRAME_HEADER_BYTES, payload_bytes}, ordered);
         mortar_buffer_release(frame);
         return;
     }
-    frame_seal(data, WIRE_VERSION_MAX, MORTAR_LANE_CONTROL, (uint8_t)type, core->group_tag,
-               (uint32_t)payload_bytes);
+    frame_seal(data, peer->version[MORTAR_LANE_CONTROL], MORTAR_LANE_CONTROL, (uint8_t)type,
+               core->group_tag, (uint32_t)payload_bytes);
     mortar_buffer_set_bytes(frame, FRAME_HEADER_BYTES + payload_bytes);
     push_frame(core, to, MORTAR_LANE_CONTROL, frame, ordered);
 }

@@ -204,6 +204,7 @@ struct mortar_sync_message *mortar_sync_message_new(struct mortar_sync *sync, ui
         .sequence = ++core->sync_sequence,
         .group_tag = core->group_tag,
         .lane = lane,
+        .version = peers_version_min(core, lane),
         .capacity = capacity,
         .to_session = !sync->is_session,
     };
@@ -216,6 +217,12 @@ struct mortar_sync_message *mortar_sync_message_new(struct mortar_sync *sync, ui
 uint8_t *mortar_sync_message_data(struct mortar_sync_message *message)
 {
     return mortar_buffer_data(message->frame) + SYNC_FRAME_HEADROOM;
+}
+
+static void seal_frame(struct mortar_sync_message *message)
+{
+    frame_seal(mortar_buffer_data(message->frame), message->version, message->lane, MESSAGE_SYNC,
+               message->group_tag, (uint32_t)(SYNC_MESSAGE_BYTES + message->capacity));
 }
 
 void mortar_sync_message_seal(struct mortar_sync_message *message, size_t bytes)
@@ -235,8 +242,7 @@ void mortar_sync_message_seal(struct mortar_sync_message *message, size_t bytes)
     message->sealed = true;
     mortar_buffer_set_bytes(message->frame, SYNC_FRAME_HEADROOM + bytes);
     if (SYNC_MESSAGE_BYTES + bytes > frame_payload_bytes_max(message->lane)) return; /* See send. */
-    frame_seal(data, WIRE_VERSION_MAX, message->lane, MESSAGE_SYNC, message->group_tag,
-               (uint32_t)(SYNC_MESSAGE_BYTES + bytes));
+    seal_frame(message);
 }
 
 void mortar_sync_message_discard(struct mortar_sync_message *message)
@@ -267,6 +273,12 @@ enum mortar_status mortar_sync_send(struct mortar_sync *sync, const struct morta
     struct mortar_core *core = sync->core;
     const enum mortar_status status = check_message(core, to, message);
     if (status == MORTAR_OK) {
+        /* The payload is the same in each version; summed anew only where builds are mixed. */
+        const uint16_t version = peer_version(core, to, message->lane);
+        if (message->version != version) {
+            message->version = version;
+            seal_frame(message);
+        }
         if (message->to_session) core->counters.sync_bytes_served += message->capacity;
         const struct mortar_effect effect = {
             .type = MORTAR_EFFECT_SEND,

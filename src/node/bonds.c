@@ -136,9 +136,9 @@ static void lane_insert(struct bond *bond, struct link *link, bool smaller)
 }
 
 static void tell_link(const struct mesh *mesh, const struct mortar_member_id *member,
-                      enum mortar_lane lane, bool up)
+                      enum mortar_lane lane, uint16_t version)
 {
-    mesh->options.handler->on_link(mesh->options.context, member, lane, up);
+    mesh->options.handler->on_link(mesh->options.context, member, lane, version);
 }
 
 /* Tells all others of a bond that was made, so that the mesh closes quickly. */
@@ -196,7 +196,7 @@ bool bonds_add(struct link *link, const struct bond_peer *peer)
         mortar_member_id_text(&bond->member, name);
         mesh_log(mesh, MORTAR_LOG_DEBUG, "%s lane with %s stands",
                  link->is_bulk ? "bulk" : "control", name);
-        tell_link(mesh, &bond->member, lane, true);
+        tell_link(mesh, &bond->member, lane, peer->version);
     }
     if (is_new) on_bond(mesh, bond);
     return true;
@@ -228,7 +228,7 @@ void bonds_remove(struct link *link)
             link_end(bond->bulk_dial, MORTAR_E_CANCELLED, "the control link ended");
         }
     }
-    tell_link(mesh, &bond->member, lane, false);
+    tell_link(mesh, &bond->member, lane, 0);
     if (lane == MORTAR_LANE_BULK) return;
     mesh->bonds_version++;
     bond_delete(mesh, bond);

@@ -220,11 +220,15 @@ void host_on_tick(void *context)
 /* ---- Events: links and frames ---- */
 
 static void host_on_link(void *context, const struct mortar_member_id *member,
-                         enum mortar_lane lane, bool up)
+                         enum mortar_lane lane, uint16_t version)
 {
     struct mortar_group *const group = context;
     if (group->is_stopping) return;
-    mortar_core_link(group->core, member, lane, up);
+    if (version != 0) {
+        mortar_core_link_up(group->core, member, lane, version);
+    } else {
+        mortar_core_link(group->core, member, lane, false);
+    }
     group->is_dirty = true;
     group->is_changed = true;
 }

@@ -29,10 +29,11 @@
 struct mesh;
 
 struct mesh_handler {
-    /* A lane with `member` stands or broke. Control first when they come, last when they go. */
+    /* A lane with `member` stands, and speaks `version` of the wire format; 0: it broke. Control
+     * first when they come, last when they go. */
     void (*on_link)(void *context, const struct mortar_member_id *member, enum mortar_lane lane,
-                    bool up);
-    /* A checked frame, borrowed. MORTAR_E_PROTOCOL ends the link. */
+                    uint16_t version);
+    /* A checked frame, borrowed. An error ends the link. */
     enum mortar_status (*on_frame)(void *context, const struct mortar_member_id *from,
                                    enum mortar_lane lane, struct mortar_buffer *frame);
     /* A line for people. From any thread of the node. */

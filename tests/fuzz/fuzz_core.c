@@ -171,7 +171,7 @@ static void receive(enum mortar_lane lane, uint8_t type, struct mortar_bytes pay
     if (payload.bytes > 0) {
         memcpy(mortar_buffer_data(frame) + FRAME_HEADER_BYTES, payload.data, payload.bytes);
     }
-    frame_seal(mortar_buffer_data(frame), WIRE_VERSION_MAX, lane, type, frame_group_tag(&group),
+    frame_seal(mortar_buffer_data(frame), WIRE_VERSION_MIN, lane, type, frame_group_tag(&group),
                (uint32_t)payload.bytes);
     mortar_buffer_set_bytes(frame, bytes);
     const struct mortar_bytes whole = {mortar_buffer_data(frame), bytes};

@@ -189,7 +189,7 @@ enum mortar_status solo_receive_payload(struct solo *solo, uint32_t from, enum m
     if (payload.bytes > 0) {
         memcpy(mortar_buffer_data(frame) + FRAME_HEADER_BYTES, payload.data, payload.bytes);
     }
-    frame_seal(mortar_buffer_data(frame), WIRE_VERSION_MAX, lane, type, frame_group_tag(&group),
+    frame_seal(mortar_buffer_data(frame), WIRE_VERSION_MIN, lane, type, frame_group_tag(&group),
                (uint32_t)payload.bytes);
     mortar_buffer_set_bytes(frame, bytes);
     enum mortar_status status = mortar_core_frame_check(
