@@ -98,11 +98,12 @@ static void append_request_text(struct mortar_bytes payload, char *out, size_t c
                    m.sync_id, m.tail_base.position.index, m.tail_restart ? " restart" : "");
 }
 
-static void append_reply_text(struct mortar_bytes payload, char *out, size_t capacity)
+static void append_reply_text(struct mortar_bytes payload, uint16_t version, char *out,
+                              size_t capacity)
 {
     static const char *const outcomes[] = {"?", "matched", "mismatch", "syncing"};
     struct append_reply m;
-    if (append_reply_decode(payload, &m) != MORTAR_OK) return;
+    if (append_reply_decode(payload, version, &m) != MORTAR_OK) return;
     int at =
         snprintf(out, capacity, " %s term=%" PRIu64 " match=%" PRIu64 " last=%" PRIu64 "^%" PRIu64,
                  outcomes[m.outcome], m.term, m.match_index, m.last.index, m.last.term);
@@ -130,9 +131,10 @@ static void vote_text(enum message_type type, struct mortar_bytes payload, char 
     }
 }
 
-static void message_text(enum message_type type, struct mortar_bytes payload, char *out,
+static void message_text(const struct frame_header *header, struct mortar_bytes payload, char *out,
                          size_t capacity)
 {
+    const enum message_type type = (enum message_type)header->type;
     out[0] = 0;
     switch (type) {
     case MESSAGE_VOTE_REQUEST:
@@ -143,7 +145,7 @@ static void message_text(enum message_type type, struct mortar_bytes payload, ch
         append_request_text(payload, out, capacity);
         break;
     case MESSAGE_APPEND_REPLY:
-        append_reply_text(payload, out, capacity);
+        append_reply_text(payload, header->version, out, capacity);
         break;
     case MESSAGE_READ_REQUEST:
     case MESSAGE_READ_REPLY:
@@ -154,6 +156,9 @@ static void message_text(enum message_type type, struct mortar_bytes payload, ch
     case MESSAGE_SYNC:
     case MESSAGE_LEASE:
     case MESSAGE_PART:
+#ifdef MORTAR_WIRE_NEXT
+    case MESSAGE_ECHO:
+#endif
         (void)snprintf(out, capacity, " bytes=%zu", payload.bytes);
         break;
     }
@@ -169,7 +174,7 @@ void story_frame(struct sim *sim, const struct replica *from, const struct repli
     if (frame_open(frame, lane, &header, &payload) != MORTAR_OK) return;
     char detail[STORY_LINE_BYTES / 2];
     char text[STORY_LINE_BYTES];
-    message_text((enum message_type)header.type, payload, detail, sizeof detail);
+    message_text(&header, payload, detail, sizeof detail);
     (void)snprintf(text, sizeof text, "%s > %s %s%s", from->name, to->name,
                    message_type_name((enum message_type)header.type), detail);
     say(sim, sim->now_us, text);

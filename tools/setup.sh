@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes build/<kind> ready for ninja, if it is not yet. One kind per set of compiler and options, so
 # that no test step rebuilds what another one needs.
-# Usage: tools/setup.sh release|asan|tsan|fuzz|lint|bugs [more meson options]
+# Usage: tools/setup.sh release|asan|tsan|fuzz|bugs|wire_next|lint [more meson options]
 set -eu
 cd "$(dirname "$0")/.."
 kind=$1
@@ -14,6 +14,7 @@ asan) CC=clang meson setup build/asan -Db_sanitize=address,undefined -Dbench=fal
 tsan) CC=clang meson setup build/tsan -Db_sanitize=thread -Dbench=false "$@" ;;
 fuzz) CC=clang meson setup build/fuzz -Dfuzz=true -Dtests=false "$@" ;;
 bugs) CC=gcc meson setup build/bugs -Dbugs=true -Dbench=false -Dexamples=false -Dtests=false "$@" ;;
+wire_next) CC=gcc meson setup build/wire_next -Dwire_next=true -Dbench=false -Dexamples=false "$@" ;;
 lint) CC=clang meson setup build/lint "$@" ;; # Never built: its list of commands guides the linters.
 *) echo "setup: no kind '$kind'" >&2; exit 2 ;;
 esac

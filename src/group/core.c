@@ -349,6 +349,7 @@ void mortar_core_tick(struct mortar_core *core, uint64_t now_ms, uint64_t wall_m
     propose_time(core);
     ask_to_join(core);
     sync_tick(core);
+    echo_on_tick(core);
 }
 
 void mortar_core_join(struct mortar_core *core)

@@ -222,6 +222,13 @@ static void on_append_own(struct mortar_core *core, const struct raft_effect *ef
     ASSERT_NEVER("raft proposes no founding entry");
 }
 
+static void send_append_reply(struct mortar_core *core, const struct mortar_member_id *to,
+                              struct append_reply reply)
+{
+    echo_fill_reply(core, to, &reply);
+    outbox_send(core, to, MESSAGE_APPEND_REPLY, &reply);
+}
+
 static void on_send(struct mortar_core *core, const struct raft_effect *effect)
 {
     switch (effect->send.message) {
@@ -232,7 +239,7 @@ static void on_send(struct mortar_core *core, const struct raft_effect *effect)
         outbox_send(core, &effect->send.to, MESSAGE_VOTE_REPLY, &effect->send.vote_reply);
         return;
     case MESSAGE_APPEND_REPLY:
-        outbox_send(core, &effect->send.to, MESSAGE_APPEND_REPLY, &effect->send.append_reply);
+        send_append_reply(core, &effect->send.to, effect->send.append_reply);
         return;
     case MESSAGE_APPEND_REQUEST:
     case MESSAGE_READ_REQUEST:
@@ -244,6 +251,9 @@ static void on_send(struct mortar_core *core, const struct raft_effect *effect)
     case MESSAGE_SYNC:
     case MESSAGE_LEASE:
     case MESSAGE_PART:
+#ifdef MORTAR_WIRE_NEXT
+    case MESSAGE_ECHO:
+#endif
         break;
     }
     ASSERT_NEVER("raft sends votes and append replies only");

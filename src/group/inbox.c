@@ -129,12 +129,15 @@ static enum mortar_status on_append(struct mortar_core *core, const struct morta
 }
 
 static enum mortar_status on_append_reply(struct mortar_core *core,
-                                          const struct mortar_member_id *from,
+                                          const struct mortar_member_id *from, uint16_t version,
                                           struct mortar_bytes payload)
 {
     struct raft_event event = {
         .type = RAFT_RECEIVE, .from = *from, .message = MESSAGE_APPEND_REPLY};
-    if (append_reply_decode(payload, &event.append_reply) != MORTAR_OK) return MORTAR_E_PROTOCOL;
+    if (append_reply_decode(payload, version, &event.append_reply) != MORTAR_OK) {
+        return MORTAR_E_PROTOCOL;
+    }
+    echo_on_reply(core, from, &event.append_reply);
     drive(core, &event);
     return MORTAR_OK;
 }
@@ -212,7 +215,7 @@ static enum mortar_status on_join_reply(struct mortar_core *core, struct mortar_
 /* ---- Parts ---- */
 
 static enum mortar_status dispatch(struct mortar_core *core, const struct mortar_member_id *from,
-                                   enum mortar_lane lane, uint8_t type, struct mortar_bytes payload,
+                                   const struct frame_header *header, struct mortar_bytes payload,
                                    struct mortar_buffer *buffer);
 
 static enum mortar_status begin_parts(struct mortar_core *core, struct peer *peer,
@@ -232,8 +235,9 @@ static enum mortar_status begin_parts(struct mortar_core *core, struct peer *pee
     return MORTAR_OK;
 }
 
+/* All parts of a message are of one version, the one that the whole is encoded in. */
 static enum mortar_status on_part(struct mortar_core *core, const struct mortar_member_id *from,
-                                  struct mortar_bytes payload)
+                                  const struct frame_header *header, struct mortar_bytes payload)
 {
     struct part part;
     if (part_decode(payload, &part) != MORTAR_OK) return MORTAR_E_PROTOCOL;
@@ -263,14 +267,14 @@ static enum mortar_status on_part(struct mortar_core *core, const struct mortar_
     if (peer->part_got < peer->part_total) return MORTAR_OK;
 
     struct mortar_buffer *whole = peer->part_buffer;
-    const uint8_t type = peer->part_type;
+    struct frame_header whole_header = *header;
+    whole_header.type = peer->part_type;
     peer->part_buffer = NULL;
     peer_forget_parts(peer);
     const size_t bytes = part.total_bytes;
     mortar_buffer_set_bytes(whole, bytes);
-    const enum mortar_status status =
-        dispatch(core, from, MORTAR_LANE_CONTROL, type,
-                 (struct mortar_bytes){mortar_buffer_data(whole), bytes}, whole);
+    const enum mortar_status status = dispatch(
+        core, from, &whole_header, (struct mortar_bytes){mortar_buffer_data(whole), bytes}, whole);
     mortar_buffer_release(whole);
     return status;
 }
@@ -316,11 +320,12 @@ static enum mortar_status on_sync(struct mortar_core *core, const struct mortar_
 }
 
 static enum mortar_status dispatch(struct mortar_core *core, const struct mortar_member_id *from,
-                                   enum mortar_lane lane, uint8_t type, struct mortar_bytes payload,
+                                   const struct frame_header *header, struct mortar_bytes payload,
                                    struct mortar_buffer *buffer)
 {
-    if (lane == MORTAR_LANE_BULK && type != MESSAGE_SYNC) return MORTAR_E_PROTOCOL;
-    switch ((enum message_type)type) {
+    const enum message_type type = (enum message_type)header->type;
+    if (header->lane == MORTAR_LANE_BULK && type != MESSAGE_SYNC) return MORTAR_E_PROTOCOL;
+    switch (type) {
     case MESSAGE_VOTE_REQUEST:
         return on_vote_request(core, from, payload);
     case MESSAGE_VOTE_REPLY:
@@ -328,21 +333,25 @@ static enum mortar_status dispatch(struct mortar_core *core, const struct mortar
     case MESSAGE_APPEND_REQUEST:
         return on_append(core, from, payload, buffer);
     case MESSAGE_APPEND_REPLY:
-        return on_append_reply(core, from, payload);
+        return on_append_reply(core, from, header->version, payload);
     case MESSAGE_READ_REQUEST:
     case MESSAGE_READ_REPLY:
     case MESSAGE_FORWARD_REQUEST:
     case MESSAGE_FORWARD_REPLY:
     case MESSAGE_LEASE:
-        return on_request(core, from, (enum message_type)type, payload);
+        return on_request(core, from, type, payload);
     case MESSAGE_JOIN_REQUEST:
         return on_join_request(core, from, payload);
     case MESSAGE_JOIN_REPLY:
         return on_join_reply(core, payload);
     case MESSAGE_SYNC:
-        return on_sync(core, from, lane, payload, buffer);
+        return on_sync(core, from, header->lane, payload, buffer);
     case MESSAGE_PART:
-        return on_part(core, from, payload);
+        return on_part(core, from, header, payload);
+#ifdef MORTAR_WIRE_NEXT
+    case MESSAGE_ECHO:
+        return echo_on_message(core, from, header->version, payload);
+#endif
     }
     return MORTAR_E_PROTOCOL;
 }
@@ -364,7 +373,8 @@ enum mortar_status mortar_core_frame(struct mortar_core *core, const struct mort
         return MORTAR_E_VERSION;
     }
     const struct mortar_bytes payload = {bytes.data + FRAME_HEADER_BYTES, header.payload_bytes};
-    const enum mortar_status status = dispatch(core, from, lane, header.type, payload, frame);
+    if (lane == MORTAR_LANE_CONTROL) echo_on_frame(core, from);
+    const enum mortar_status status = dispatch(core, from, &header, payload, frame);
     if (status != MORTAR_OK) core->counters.frames_refused++;
     if (core->failure == MORTAR_OK) drive_settle(core);
     return status;

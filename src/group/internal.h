@@ -14,11 +14,13 @@
  *   lease.c     what others' sessions hold back, and pruning
  *   sync.c, session.c, provider.c   the runtime of mortar/sync.h
  *   status.c    what can be seen; check.c: what must hold
+ *   echo.c      with -Dwire_next=true: a wire version that is for tests only
  */
 #ifndef GROUP_INTERNAL_H
 #define GROUP_INTERNAL_H
 
 #include "base/prng.h"
+#include "group/echo.h"
 #include "group/ring.h"
 #include "mortar/core.h"
 #include "raft/raft.h"
@@ -52,6 +54,9 @@ struct peer {
     /* Numbers of forwarded requests seen: the highest, and a bit for each of the 64 up to it. */
     uint64_t forward_top;
     uint64_t forward_window;
+#ifdef MORTAR_WIRE_NEXT
+    struct echo_counts echo;
+#endif
 };
 
 /* ---- Storage operations under way, in order of submission ---- */

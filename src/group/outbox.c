@@ -114,6 +114,7 @@ static void link_change(struct mortar_core *core, const struct mortar_member_id 
     peer->up[lane] = up;
     peer->version[lane] = version;
     if (up) {
+        if (lane == MORTAR_LANE_CONTROL) echo_on_link(peer);
         drop_too_new(&core->held, member, lane, version);
         drop_too_new(&core->effects, member, lane, version);
     }
@@ -234,7 +235,7 @@ static size_t payload_bytes_max(enum message_type type, const void *message)
     case MESSAGE_APPEND_REQUEST:
         return APPEND_REQUEST_BYTES;
     case MESSAGE_APPEND_REPLY:
-        return APPEND_REPLY_BYTES;
+        return APPEND_REPLY_BYTES_MAX;
     case MESSAGE_READ_REQUEST:
         return READ_REQUEST_BYTES;
     case MESSAGE_READ_REPLY:
@@ -249,6 +250,10 @@ static size_t payload_bytes_max(enum message_type type, const void *message)
         return JOIN_REPLY_BYTES;
     case MESSAGE_LEASE:
         return LEASE_BYTES;
+#ifdef MORTAR_WIRE_NEXT
+    case MESSAGE_ECHO:
+        return ECHO_BYTES;
+#endif
     case MESSAGE_SYNC:
     case MESSAGE_PART:
         break;
@@ -257,7 +262,8 @@ static size_t payload_bytes_max(enum message_type type, const void *message)
     return 0;
 }
 
-static void encode(enum message_type type, const void *message, struct writer *out)
+static void encode(enum message_type type, uint16_t version, const void *message,
+                   struct writer *out)
 {
     switch (type) {
     case MESSAGE_VOTE_REQUEST:
@@ -270,7 +276,7 @@ static void encode(enum message_type type, const void *message, struct writer *o
         append_request_encode(message, out);
         return;
     case MESSAGE_APPEND_REPLY:
-        append_reply_encode(message, out);
+        append_reply_encode(message, version, out);
         return;
     case MESSAGE_READ_REQUEST:
         read_request_encode(message, out);
@@ -293,6 +299,11 @@ static void encode(enum message_type type, const void *message, struct writer *o
     case MESSAGE_LEASE:
         lease_encode(message, out);
         return;
+#ifdef MORTAR_WIRE_NEXT
+    case MESSAGE_ECHO:
+        echo_encode(message, out);
+        return;
+#endif
     case MESSAGE_SYNC:
     case MESSAGE_PART:
         return;
@@ -314,7 +325,7 @@ void outbox_send(struct mortar_core *core, const struct mortar_member_id *to,
         mortar_buffer_new(&core->allocator, FRAME_HEADER_BYTES + bytes_max);
     if (frame == NULL) return; /* As if the network had lost it. */
     struct writer out = writer_over(mortar_buffer_data(frame) + FRAME_HEADER_BYTES, bytes_max);
-    encode(type, message, &out);
+    encode(type, peer_version(core, to, MORTAR_LANE_CONTROL), message, &out);
     ASSERT(!out.failed);
     outbox_send_frame(core, to, type, frame, out.bytes, is_ordered(type));
 }

@@ -143,6 +143,9 @@ static uint64_t largest_number(const struct raft_event *event)
     case MESSAGE_SYNC:
     case MESSAGE_LEASE:
     case MESSAGE_PART:
+#ifdef MORTAR_WIRE_NEXT
+    case MESSAGE_ECHO:
+#endif
         break;
     }
     return 0;
@@ -182,6 +185,9 @@ static void on_receive(struct raft *raft, const struct raft_event *event, struct
     case MESSAGE_SYNC:
     case MESSAGE_LEASE:
     case MESSAGE_PART:
+#ifdef MORTAR_WIRE_NEXT
+    case MESSAGE_ECHO:
+#endif
         raft_ignore(raft, from, event->message, RAFT_IGNORED_TYPE);
         break;
     }

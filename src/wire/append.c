@@ -30,8 +30,10 @@
  *       73     8  tail_index
  *       81     8  commit_index
  *       89     1  whole, 0 or 1
+ *       90     8  heard; from version 2 on, which only -Dwire_next=true has
  */
 #include "wire/fields.h"
+#include "wire/frame.h"
 #include "wire/message.h"
 #include "wire/record.h"
 
@@ -131,7 +133,33 @@ static bool append_reply_is_sound(const struct append_reply *message)
            position_is_sound(message->hint);
 }
 
-void append_reply_encode(const struct append_reply *message, struct writer *out)
+#ifdef MORTAR_WIRE_NEXT
+static void put_heard(const struct append_reply *message, uint16_t version, struct writer *out)
+{
+    if (version >= WIRE_VERSION_NEXT) put_u64(out, message->heard);
+}
+
+static void get_heard(struct reader *in, uint16_t version, struct append_reply *out)
+{
+    if (version >= WIRE_VERSION_NEXT) out->heard = get_u64(in);
+}
+#else
+static void put_heard(const struct append_reply *message, uint16_t version, struct writer *out)
+{
+    (void)message;
+    (void)version;
+    (void)out;
+}
+
+static void get_heard(struct reader *in, uint16_t version, struct append_reply *out)
+{
+    (void)in;
+    (void)version;
+    (void)out;
+}
+#endif
+
+void append_reply_encode(const struct append_reply *message, uint16_t version, struct writer *out)
 {
     ASSERT(append_reply_is_sound(message));
     put_u64(out, message->term);
@@ -145,9 +173,11 @@ void append_reply_encode(const struct append_reply *message, struct writer *out)
     put_u64(out, message->tail_index);
     put_u64(out, message->commit_index);
     put_bool(out, message->whole);
+    put_heard(message, version, out);
 }
 
-enum mortar_status append_reply_decode(struct mortar_bytes in, struct append_reply *out)
+enum mortar_status append_reply_decode(struct mortar_bytes in, uint16_t version,
+                                       struct append_reply *out)
 {
     struct reader reader = reader_over(in);
     struct append_reply message = {0};
@@ -162,6 +192,7 @@ enum mortar_status append_reply_decode(struct mortar_bytes in, struct append_rep
     message.tail_index = get_u64(&reader);
     message.commit_index = get_u64(&reader);
     message.whole = get_bool(&reader);
+    get_heard(&reader, version, &message);
     if (!reader_done(&reader)) return MORTAR_E_CORRUPT;
     if (outcome < APPEND_MATCHED || outcome > APPEND_SYNCING) return MORTAR_E_CORRUPT;
     message.outcome = (enum append_outcome)outcome;

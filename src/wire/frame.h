@@ -19,7 +19,12 @@
 
 #define FRAME_HEADER_BYTES 32u
 #define WIRE_VERSION_MIN   1u
-#define WIRE_VERSION_MAX   1u
+#ifdef MORTAR_WIRE_NEXT
+#define WIRE_VERSION_NEXT 2u /* Synthetic: -Dwire_next=true, for tests of mixed groups. */
+#define WIRE_VERSION_MAX  WIRE_VERSION_NEXT
+#else
+#define WIRE_VERSION_MAX 1u
+#endif
 /* A bulk frame carries at most one run; the run may be one command of the largest size. */
 #define BULK_FRAME_BYTES_MAX (MORTAR_COMMAND_BYTES_LIMIT + 64u * 1024u)
 

@@ -30,6 +30,10 @@ const char *message_type_name(enum message_type type)
         return "lease";
     case MESSAGE_PART:
         return "part";
+#ifdef MORTAR_WIRE_NEXT
+    case MESSAGE_ECHO:
+        return "echo";
+#endif
     }
     return "unknown message";
 }

@@ -26,7 +26,10 @@ enum message_type {
     MESSAGE_JOIN_REPLY = 10,
     MESSAGE_SYNC = 11,
     MESSAGE_LEASE = 12,
-    MESSAGE_PART = 13
+    MESSAGE_PART = 13,
+#ifdef MORTAR_WIRE_NEXT
+    MESSAGE_ECHO = 14, /* From WIRE_VERSION_NEXT on. */
+#endif
 };
 
 /* Thesis 3.4, 9.6 (pre-vote). 26 bytes: term 8, last 16 (index, term), pre 1, transfer 1. */
@@ -66,7 +69,7 @@ enum append_outcome {
     APPEND_SYNCING = 3   /* A session runs; tail_index is what the tail range holds. */
 };
 
-/* 90 bytes. */
+/* 90 bytes; 98 from WIRE_VERSION_NEXT on. */
 struct append_reply {
     uint64_t term;
     enum append_outcome outcome;
@@ -80,6 +83,9 @@ struct append_reply {
     uint64_t tail_index; /* SYNCING: last index in the tail range; 0: no tail yet. */
     uint64_t commit_index;
     bool whole; /* Complete, with no session running (design 7). */
+#ifdef MORTAR_WIRE_NEXT
+    uint64_t heard; /* Control frames that came over this link. Versions before it: 0. */
+#endif
 };
 
 /* 8 bytes. A follower asks the leader for a read index (thesis 6.4). */
@@ -165,6 +171,18 @@ struct part {
     struct mortar_bytes bytes;
 };
 
+#ifdef MORTAR_WIRE_NEXT
+/* 9 bytes. Asks for the same number back. */
+struct echo {
+    uint64_t number;
+    bool answer;
+};
+void echo_encode(const struct echo *message, struct writer *out);
+MORTAR_NODISCARD enum mortar_status echo_decode(struct mortar_bytes in, struct echo *out);
+#define ECHO_BYTES 9u
+#endif
+
+/* `version` is the one of the frame, where a format depends on it. */
 void vote_request_encode(const struct vote_request *message, struct writer *out);
 MORTAR_NODISCARD enum mortar_status vote_request_decode(struct mortar_bytes in,
                                                         struct vote_request *out);
@@ -175,8 +193,8 @@ MORTAR_NODISCARD enum mortar_status vote_reply_decode(struct mortar_bytes in,
 void append_request_encode(const struct append_request *message, struct writer *out);
 MORTAR_NODISCARD enum mortar_status append_request_decode(struct mortar_bytes in,
                                                           struct append_request *out);
-void append_reply_encode(const struct append_reply *message, struct writer *out);
-MORTAR_NODISCARD enum mortar_status append_reply_decode(struct mortar_bytes in,
+void append_reply_encode(const struct append_reply *message, uint16_t version, struct writer *out);
+MORTAR_NODISCARD enum mortar_status append_reply_decode(struct mortar_bytes in, uint16_t version,
                                                         struct append_reply *out);
 void read_request_encode(const struct read_request *message, struct writer *out);
 MORTAR_NODISCARD enum mortar_status read_request_decode(struct mortar_bytes in,
@@ -213,10 +231,15 @@ void part_encode(const struct part *message, struct writer *out);
 MORTAR_NODISCARD enum mortar_status part_decode(struct mortar_bytes in, struct part *out);
 
 /* Bytes of the fixed part of each, for reserving the frame. */
-#define VOTE_REQUEST_BYTES    26u
-#define VOTE_REPLY_BYTES      10u
-#define APPEND_REQUEST_BYTES  125u
-#define APPEND_REPLY_BYTES    90u
+#define VOTE_REQUEST_BYTES   26u
+#define VOTE_REPLY_BYTES     10u
+#define APPEND_REQUEST_BYTES 125u
+#define APPEND_REPLY_BYTES   90u
+#ifdef MORTAR_WIRE_NEXT
+#define APPEND_REPLY_BYTES_MAX (APPEND_REPLY_BYTES + 8u)
+#else
+#define APPEND_REPLY_BYTES_MAX APPEND_REPLY_BYTES
+#endif
 #define READ_REQUEST_BYTES    8u
 #define READ_REPLY_BYTES      18u
 #define FORWARD_REQUEST_BYTES 17u

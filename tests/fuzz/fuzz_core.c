@@ -262,7 +262,7 @@ static void send_append_reply(void)
                                        .commit_index = number(),
                                        .whole = number() % 2 == 0};
     struct writer out = writer_over(payload_block, sizeof payload_block);
-    append_reply_encode(&reply, &out);
+    append_reply_encode(&reply, WIRE_VERSION_MIN, &out);
     receive(MORTAR_LANE_CONTROL, MESSAGE_APPEND_REPLY,
             (struct mortar_bytes){payload_block, out.bytes});
 }

@@ -4,6 +4,7 @@
 #include "fuzz/law.h"
 #include "unit/wire/codec.h"
 #include "wire/bond.h"
+#include "wire/frame.h"
 #include "wire/message.h"
 
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 CODEC(vote_request);
 CODEC(vote_reply);
 CODEC(append_request);
-CODEC(append_reply);
+CODEC_OF_VERSION(append_reply, append_reply, WIRE_VERSION_MIN);
 CODEC(read_request);
 CODEC(read_reply);
 CODEC(forward_request);

@@ -114,7 +114,7 @@ static void make_elections_and_appends(void)
                                                .outcome = APPEND_MISMATCH,
                                                .last = before.position,
                                                .hint = before.position},
-                        &out);
+                        WIRE_VERSION_MIN, &out);
     save("message", "append_reply", &out);
 }
 

@@ -219,7 +219,7 @@ enum mortar_status solo_receive(struct solo *solo, uint32_t from, enum message_t
         append_request_encode(message, &out);
         break;
     case MESSAGE_APPEND_REPLY:
-        append_reply_encode(message, &out);
+        append_reply_encode(message, WIRE_VERSION_MIN, &out);
         break;
     case MESSAGE_READ_REQUEST:
         read_request_encode(message, &out);
@@ -248,6 +248,11 @@ enum mortar_status solo_receive(struct solo *solo, uint32_t from, enum message_t
     case MESSAGE_PART:
         part_encode(message, &out);
         break;
+#ifdef MORTAR_WIRE_NEXT
+    case MESSAGE_ECHO:
+        echo_encode(message, &out);
+        break;
+#endif
     }
     assert_false(out.failed);
     return solo_receive_payload(solo, from, MORTAR_LANE_CONTROL, (uint8_t)type,

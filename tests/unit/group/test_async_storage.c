@@ -34,7 +34,7 @@ static enum cluster_fate watch_promises(struct cluster *all, const struct packet
     struct vote_reply vote;
     struct vote_request request;
     if (type == MESSAGE_APPEND_REPLY) {
-        assert_int_equal(append_reply_decode(payload, &append), MORTAR_OK);
+        assert_int_equal(append_reply_decode(payload, WIRE_VERSION_MIN, &append), MORTAR_OK);
         assert_true(append.term <= durable.term);
         if (append.outcome == APPEND_MATCHED) assert_true(append.match_index <= durable.last);
     }

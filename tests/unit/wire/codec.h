@@ -38,6 +38,18 @@ struct codec {
     static const struct codec NAME##_codec = {#NAME, sizeof(TYPE), NAME##_erased_encode,           \
                                               NAME##_erased_decode}
 
+/* The same for a format that depends on the version: defines RESULT_codec for one of them. */
+#define CODEC_OF_VERSION(RESULT, NAME, VERSION)                                                    \
+    static void RESULT##_encode_it(const struct NAME *message, struct writer *out)                 \
+    {                                                                                              \
+        NAME##_encode(message, VERSION, out);                                                      \
+    }                                                                                              \
+    static enum mortar_status RESULT##_decode_it(struct mortar_bytes in, struct NAME *out)         \
+    {                                                                                              \
+        return NAME##_decode(in, VERSION, out);                                                    \
+    }                                                                                              \
+    CODEC_OF(RESULT, struct NAME, RESULT##_encode_it, RESULT##_decode_it)
+
 struct codec_scratch {
     alignas(16) uint8_t message[CODEC_MESSAGE_BYTES_MAX];
 };

@@ -1,10 +1,11 @@
 /* Appends and their answers as bytes; the run inside keeps its order. */
 #include "unit/wire/codec_check.h"
 #include "unit/wire/samples.h"
+#include "wire/frame.h"
 #include "wire/message.h"
 
 CODEC(append_request);
-CODEC(append_reply);
+CODEC_OF_VERSION(append_reply, append_reply, WIRE_VERSION_MIN);
 
 #define RUN_ENTRIES 5u
 
@@ -109,20 +110,21 @@ static void sync_fields_without_an_episode_are_refused(void **state)
     });
 }
 
+static const struct append_reply reply = {.term = 9,
+                                          .outcome = APPEND_MISMATCH,
+                                          .match_index = 0,
+                                          .last = {.index = 50, .term = 4},
+                                          .hint = {.index = 44, .term = 2},
+                                          .first_missing = 45,
+                                          .round = 17,
+                                          .sync_id = 3,
+                                          .tail_index = 99,
+                                          .commit_index = 40,
+                                          .whole = true};
+
 static void append_reply_survives_the_wire(void **state)
 {
     (void)state;
-    const struct append_reply reply = {.term = 9,
-                                       .outcome = APPEND_MISMATCH,
-                                       .match_index = 0,
-                                       .last = {.index = 50, .term = 4},
-                                       .hint = {.index = 44, .term = 2},
-                                       .first_missing = 45,
-                                       .round = 17,
-                                       .sync_id = 3,
-                                       .tail_index = 99,
-                                       .commit_index = 40,
-                                       .whole = true};
     codec_check(&append_reply_codec, &reply, APPEND_REPLY_BYTES, CODEC_CLOSED);
     codec_refuses(&append_reply_codec, &reply, 0, 0);
     codec_refuses(&append_reply_codec, &reply, 8, 0);
@@ -130,6 +132,40 @@ static void append_reply_survives_the_wire(void **state)
     codec_refuses(&append_reply_codec, &reply, 25, 0); /* last.term */
     codec_refuses(&append_reply_codec, &reply, 33, 0); /* hint.index */
 }
+
+#ifdef MORTAR_WIRE_NEXT
+CODEC_OF_VERSION(next_append_reply, append_reply, WIRE_VERSION_NEXT);
+
+static void next_version_only_adds_to_append_reply(void **state)
+{
+    (void)state;
+    uint8_t old_block[128];
+    uint8_t next_block[128];
+    struct append_reply next = reply;
+    next.heard = 0x0102030405060708u;
+    codec_check(&next_append_reply_codec, &next, APPEND_REPLY_BYTES_MAX, CODEC_CLOSED);
+    codec_refuses(&next_append_reply_codec, &next, 25, 0); /* What version 1 refuses. */
+
+    struct writer old_out = writer_over(old_block, sizeof old_block);
+    struct writer next_out = writer_over(next_block, sizeof next_block);
+    append_reply_encode(&next, WIRE_VERSION_MIN, &old_out);
+    append_reply_encode(&next, WIRE_VERSION_NEXT, &next_out);
+    assert_int_equal(old_out.bytes, APPEND_REPLY_BYTES);
+    assert_int_equal(next_out.bytes, APPEND_REPLY_BYTES_MAX);
+    assert_memory_equal(old_block, next_block, APPEND_REPLY_BYTES);
+    assert_int_equal(next_block[APPEND_REPLY_BYTES], 8);
+
+    struct append_reply read;
+    const struct mortar_bytes old_bytes = {old_block, old_out.bytes};
+    const struct mortar_bytes next_bytes = {next_block, next_out.bytes};
+    assert_int_equal(append_reply_decode(old_bytes, WIRE_VERSION_NEXT, &read), MORTAR_E_CORRUPT);
+    assert_int_equal(append_reply_decode(next_bytes, WIRE_VERSION_MIN, &read), MORTAR_E_CORRUPT);
+    assert_int_equal(append_reply_decode(old_bytes, WIRE_VERSION_MIN, &read), MORTAR_OK);
+    assert_int_equal(read.heard, 0);
+    assert_int_equal(append_reply_decode(next_bytes, WIRE_VERSION_NEXT, &read), MORTAR_OK);
+    assert_int_equal(read.heard, next.heard);
+}
+#endif
 
 int main(void)
 {
@@ -140,6 +176,9 @@ int main(void)
         cmocka_unit_test(run_that_breaks_the_order_is_refused),
         cmocka_unit_test(sync_fields_without_an_episode_are_refused),
         cmocka_unit_test(append_reply_survives_the_wire),
+#ifdef MORTAR_WIRE_NEXT
+        cmocka_unit_test(next_version_only_adds_to_append_reply),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

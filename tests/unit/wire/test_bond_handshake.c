@@ -220,6 +220,7 @@ static void wire_format_without_a_common_version_is_named(void **state)
     (void)state;
     for (int newer = 0; newer < 2; newer++) {
         pair_reset();
+        pair.options[1 - newer].version_max = 1;
         pair.options[newer].version_min = 2;
         pair.options[newer].version_max = 5;
         pair_run();

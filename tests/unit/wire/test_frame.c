@@ -74,8 +74,12 @@ static void header_says_by_name_what_is_wrong(void **state)
         uint8_t value;
         enum mortar_status expected;
     } cases[] = {
-        {0, 'm', MORTAR_E_CORRUPT},     {4, 0, MORTAR_E_VERSION}, {4, 2, MORTAR_E_VERSION},
-        {5, 1, MORTAR_E_VERSION},       {6, 0, MORTAR_E_CORRUPT}, {6, 2, MORTAR_E_CORRUPT},
+        {0, 'm', MORTAR_E_CORRUPT},
+        {4, 0, MORTAR_E_VERSION},
+        {4, WIRE_VERSION_MAX + 1, MORTAR_E_VERSION},
+        {5, 1, MORTAR_E_VERSION},
+        {6, 0, MORTAR_E_CORRUPT},
+        {6, 2, MORTAR_E_CORRUPT},
         {11, 0xff, MORTAR_E_TOO_LARGE}, /* It announces 4 GB. */
         {12, 1, MORTAR_E_CORRUPT},
     };
