@@ -2,6 +2,8 @@
  * as the options allow it. */
 #include "sim/draw.h"
 
+#include "sim/versions.h"
+
 #include <stdio.h>
 
 /* One of a few values. */
@@ -138,6 +140,7 @@ struct replica_options draw_replica(const struct drawn *drawn, struct prng *prng
     struct replica_options options = drawn->sim.replica;
     if (prng_chance(prng, 1, 3)) draw_tunables(prng, &options);
     draw_host(prng, &options);
+    options.wire_version_max = versions_draw(prng);
     return options;
 }
 

@@ -9,6 +9,7 @@
 #include "sim/network.h"
 
 #include "sim/lie.h"
+#include "sim/versions.h"
 #include "sim/watch.h"
 #include "sim/world.h"
 
@@ -114,6 +115,7 @@ static void on_connect(struct sim *sim, struct sim_event *event)
     }
     there->up = back->up = true;
     there->seen = back->seen = true;
+    versions_note_link(sim, a, b);
     const bool a_first = prng_chance(&network->prng, 1, 2);
     replica_link(a_first ? a : b, a_first ? b : a, lane, true);
     replica_link(a_first ? b : a, a_first ? a : b, lane, true);
@@ -239,13 +241,14 @@ static void deliver(struct network *network, struct replica *from, struct replic
                      flipped ? "with a flipped bit passed" : "was refused",
                      mortar_status_name(status));
     }
+    if (!flipped) versions_check_frame(sim, from, to, whole);
     if (status == MORTAR_OK) status = replica_frame(to, from, lane, frame);
     mortar_buffer_release(frame);
     if (status == MORTAR_OK) return;
-    if (status == MORTAR_E_PROTOCOL && !network->lied[from->number]) {
-        verdict_fail(&sim->verdict, "frames",
-                     "%s refuses an honest frame of %s: it broke the protocol", to->name,
-                     from->name);
+    const bool refused = status == MORTAR_E_PROTOCOL || status == MORTAR_E_VERSION;
+    if (refused && !flipped && !network->lied[from->number]) {
+        verdict_fail(&sim->verdict, "frames", "%s refuses an honest frame of %s: %s", to->name,
+                     from->name, mortar_status_name(status));
     }
     break_lane(network, from, to, lane, 0);
 }

@@ -2,6 +2,7 @@
 #include "sim/replica.h"
 
 #include "sim/check/judges.h"
+#include "sim/versions.h"
 #include "sim/watch.h"
 #include "sim/world.h"
 
@@ -257,7 +258,11 @@ void replica_link(struct replica *replica, const struct replica *other, enum mor
                   bool up)
 {
     if (!replica_is_live(replica)) return;
-    mortar_core_link(replica->core, &other->id, lane, up);
+    if (up) {
+        mortar_core_link_up(replica->core, &other->id, lane, versions_common(replica, other));
+    } else {
+        mortar_core_link(replica->core, &other->id, lane, false);
+    }
     replica_settle(replica);
 }
 

@@ -38,6 +38,7 @@ struct replica_options {
     uint64_t clock_ms;         /* What its monotone clock shows at the start of the world. */
     uint64_t wall_ahead_ms;    /* How far its calendar is ahead of the slowest. */
     uint32_t drift_ppm;        /* Its ticks are longer by so many millionths. */
+    uint16_t wire_version_max; /* It is a build that speaks no later one; 0: the newest. */
 };
 
 struct work_queue {

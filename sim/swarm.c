@@ -2,6 +2,7 @@
 #include "sim/swarm.h"
 
 #include "sim/nemesis.h"
+#include "sim/versions.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -77,6 +78,9 @@ static void demand_progress(struct sim *sim)
     if (!sim_run_until(sim, sim_converged, SWARM_HEAL_MS)) {
         sim_unconverged_text(sim, text, sizeof text);
         verdict_fail(&sim->verdict, "progress", "not whole after the last commands: %s", text);
+    }
+    if (!sim_failed(sim) && !sim_run_until(sim, versions_work, SWARM_HEAL_MS)) {
+        verdict_fail(&sim->verdict, "versions", "two of one build do not speak its version");
     }
 }
 

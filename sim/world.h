@@ -28,6 +28,13 @@
 
 #define SIM_REPLICAS_MAX JUDGES_REPLICAS_MAX
 
+#ifdef MORTAR_WIRE_NEXT
+#define SIM_FAULT_TABLE_NEXT(X)                                                                    \
+    X(MIXED_VERSIONS, "mixed_versions", "a lane stands between two builds of different version")
+#else
+#define SIM_FAULT_TABLE_NEXT(X)
+#endif
+
 /* What is done to the world: counted under its name in the last line of mortar-sim, and explained
  * for people. */
 #define SIM_FAULT_TABLE(X)                                                                         \
@@ -63,7 +70,8 @@
     X(CLOCK_JUMP, "clock_jump", "clock and calendar jump")                                         \
     X(CLOCK_STOP, "clock_stop", "clock and calendar stand still for a while")                      \
     X(TUNE, "tune", "a running core gets other tunables")                                          \
-    X(LEADER_CUT, "leader_cut", "the leader is cut off")
+    X(LEADER_CUT, "leader_cut", "the leader is cut off")                                           \
+    SIM_FAULT_TABLE_NEXT(X)
 
 enum sim_fault {
 #define SIM_FAULT_VALUE(name, text, what) SIM_FAULT_##name,
