@@ -53,6 +53,9 @@ static struct nemesis_fault draw_fault(struct nemesis *nemesis)
         nemesis_disk_faults(),
         nemesis_network_faults(),
         nemesis_sync_faults(),
+#ifdef MORTAR_WIRE_NEXT
+        nemesis_versions_faults(),
+#endif
     };
     uint32_t total = 0;
     for (uint32_t i = 0; i < sizeof tables / sizeof tables[0]; i++)

@@ -26,6 +26,10 @@ struct nemesis_faults nemesis_disk_faults(void);
 struct nemesis_faults nemesis_network_faults(void);
 /* Of sessions: their sources, targets and leaders. */
 struct nemesis_faults nemesis_sync_faults(void);
+#ifdef MORTAR_WIRE_NEXT
+/* Of builds that speak another wire version. */
+struct nemesis_faults nemesis_versions_faults(void);
+#endif
 
 /* It runs, is not paused, and nobody wants it out. */
 bool nemesis_is_up(const struct replica *replica);
