@@ -49,13 +49,8 @@ uint64_t nemesis_in_ms(struct nemesis *nemesis, uint64_t min_ms, uint64_t max_ms
 static struct nemesis_fault draw_fault(struct nemesis *nemesis)
 {
     const struct nemesis_faults tables[] = {
-        nemesis_process_faults(),
-        nemesis_disk_faults(),
-        nemesis_network_faults(),
-        nemesis_sync_faults(),
-#ifdef MORTAR_WIRE_NEXT
-        nemesis_versions_faults(),
-#endif
+        nemesis_process_faults(), nemesis_disk_faults(),     nemesis_network_faults(),
+        nemesis_sync_faults(),    nemesis_versions_faults(),
     };
     uint32_t total = 0;
     for (uint32_t i = 0; i < sizeof tables / sizeof tables[0]; i++)

@@ -26,9 +26,14 @@ struct nemesis_faults nemesis_disk_faults(void);
 struct nemesis_faults nemesis_network_faults(void);
 /* Of sessions: their sources, targets and leaders. */
 struct nemesis_faults nemesis_sync_faults(void);
+/* Of builds that speak another wire version; none where there is but one. */
 #ifdef MORTAR_WIRE_NEXT
-/* Of builds that speak another wire version. */
 struct nemesis_faults nemesis_versions_faults(void);
+#else
+static inline struct nemesis_faults nemesis_versions_faults(void)
+{
+    return (struct nemesis_faults){NULL, 0};
+}
 #endif
 
 /* It runs, is not paused, and nobody wants it out. */

@@ -5,7 +5,7 @@
 #
 #   1 quick checks of the text       4 TSan: os, node, integration tests, examples
 #   2 gcc, release: all tests        5 fuzz targets: kept inputs, then a few seconds each
-#   3 clang, ASan + UBSan: all tests
+#   3 clang, ASan + UBSan: all tests 6 groups of mixed wire versions, right after step 2
 #
 # The tests put their files below a TMPDIR of this run; when a build's tests are done, no file of them
 # and no process may be left.
@@ -99,6 +99,9 @@ if build release; then
     check 'check purity' tools/check_purity.sh build/release/src/libmortar_core.a
     check 'check exports' tools/check_exports.sh build/release/src/libmortar.so
     tests release 'gcc'
+fi
+if build wire_next; then
+    tests wire_next 'gcc, mixed wire versions' --suite sim --suite unit-wire --suite unit-group
 fi
 if build asan; then
     tests asan 'clang, ASan + UBSan'
