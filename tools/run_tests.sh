@@ -101,7 +101,8 @@ if build release; then
     tests release 'gcc'
 fi
 if build wire_next; then
-    tests wire_next 'gcc, mixed wire versions' --suite sim --suite unit-wire --suite unit-group
+    tests wire_next 'gcc, mixed wire versions' --suite sim --suite unit-wire --suite unit-group \
+        --suite versions
 fi
 if build asan; then
     tests asan 'clang, ASan + UBSan'

@@ -25,6 +25,7 @@ void raw_handshake_init(struct raw_peer *peer, struct stream *stream, enum morta
     struct bond_handshake_options options = {
         .initiator = initiator,
         .lane = lane,
+        .version_max = peer->version_max,
         .group = peer->group,
         .self = peer->id,
         .boot_nonce = {1, 2, 3},
@@ -55,6 +56,11 @@ static void raw_on_open(void *context, struct stream *stream)
 static void raw_on_frame(struct raw_link *link, const struct frame_header *header,
                          struct mortar_bytes payload)
 {
+    if (header->type < BOND_HELLO) {
+        const uint16_t version =
+            header->version < RAW_VERSIONS ? header->version : RAW_VERSIONS - 1;
+        atomic_fetch_add(&link->heard[version], 1);
+    }
     if (header->type == BOND_REFUSE && bond_refuse_decode(payload, &link->refusal) == MORTAR_OK) {
         atomic_store(&link->is_refused, true);
     }

@@ -17,6 +17,8 @@
 /* What a test may send before any of it is taken. */
 #define RAW_QUEUED_BYTES_MAX (256u * 1024u * 1024u)
 
+#define RAW_VERSIONS 4u
+
 /* One identity with a control and a bulk link. */
 struct raw_peer {
     struct crypto *crypto;
@@ -27,6 +29,7 @@ struct raw_peer {
     struct mortar_member_id id;
     struct mortar_group_id group;
     struct address address;
+    uint16_t version_max; /* Set before raw_connect(); 0: the newest of this build. */
     struct raw_link {
         struct raw_peer *peer;
         enum mortar_lane lane;
@@ -40,6 +43,8 @@ struct raw_peer {
         atomic_bool is_refused; /* `refusal` is set. */
         atomic_bool is_closed;
         atomic_int reason; /* Why it closed. */
+        /* How many frames of the group came in each version; the last: later ones. */
+        atomic_uint heard[RAW_VERSIONS];
         struct bond_refuse refusal;
     } links[2];
 };
