@@ -80,13 +80,15 @@ static void draw_network(struct prng *prng, struct network_options *network)
     network->latency_us_min = PICK_32(prng, 20, 200, 1000);
     network->latency_us_max = network->latency_us_min * PICK_32(prng, 1, 2, 10);
     network->tail_permille = PICK_32(prng, 0, 5, 50);
-    network->tail_us_max = PICK_32(prng, 10000, 100000, 500000);
+    network->tail_us_max = PICK_32(prng, 10000, 100000, 4000000);
     network->loss_permille = network->datagrams ? PICK_32(prng, 0, 10, 50, 200) : 0;
     network->duplicate_permille = network->datagrams ? PICK_32(prng, 0, 10, 100) : 0;
     network->reorder_permille = network->datagrams ? PICK_32(prng, 0, 20, 200) : 0;
     network->flips_per_million = PICK_32(prng, 0, 0, 0, 500);
     network->bytes_per_s[MORTAR_LANE_CONTROL] = PICK(prng, 0, 0, 0, 2000000);
     network->bytes_per_s[MORTAR_LANE_BULK] = PICK(prng, 0, 0, 200000, 5000000);
+    network->uneven = prng_chance(prng, 1, 3);
+    network->replays = prng_chance(prng, 1, 2);
     network->notice_us_min = 1000;
     network->notice_us_max = PICK_32(prng, 5000, 500000, 2000000);
     network->connect_us_min = 500;

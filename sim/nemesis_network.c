@@ -71,6 +71,28 @@ static bool do_reset(struct nemesis *nemesis)
     return true;
 }
 
+static bool do_tear(struct nemesis *nemesis)
+{
+    struct replica *a = nemesis_pick_any(nemesis);
+    struct replica *b = a == NULL ? NULL : nemesis_pick_but(nemesis, a->number);
+    if (b == NULL) return false;
+    network_tear(nemesis->sim->network, a, b, (enum mortar_lane)prng_below(&nemesis->prng, 2));
+    return false;
+}
+
+/* All that one replica heard long ago. */
+static bool do_replay(struct nemesis *nemesis)
+{
+    struct sim *sim = nemesis->sim;
+    struct replica *to = nemesis_pick_any(nemesis);
+    for (uint32_t i = 0; to != NULL && i < sim->replica_count; i++) {
+        if (i == to->number || !replica_is_live(sim->replicas[i])) continue;
+        network_replay(sim->network, sim->replicas[i], to, MORTAR_LANE_CONTROL);
+        network_replay(sim->network, sim->replicas[i], to, MORTAR_LANE_BULK);
+    }
+    return false;
+}
+
 static bool do_stall(struct nemesis *nemesis)
 {
     struct replica *a = nemesis_pick_any(nemesis);
@@ -96,7 +118,8 @@ static bool do_slow_lane(struct nemesis *nemesis)
 static const struct nemesis_fault faults[] = {
     {SIM_FAULT_PARTITION, do_partition},   {SIM_FAULT_ONE_WAY, do_one_way},
     {SIM_FAULT_LEADER_CUT, do_leader_cut}, {SIM_FAULT_LAG, do_lag},
-    {SIM_FAULT_RESET, do_reset},           {SIM_FAULT_STALL, do_stall},
+    {SIM_FAULT_RESET, do_reset},           {SIM_FAULT_TEAR, do_tear},
+    {SIM_FAULT_REPLAY, do_replay},         {SIM_FAULT_STALL, do_stall},
     {SIM_FAULT_SLOW_LANE, do_slow_lane},
 };
 

@@ -10,7 +10,8 @@
 
 struct nemesis_fault {
     enum sim_fault fault;
-    bool (*run)(struct nemesis *nemesis); /* False: there was nothing to do it to. */
+    /* False: there was nothing to do it to, or it is counted where it strikes. */
+    bool (*run)(struct nemesis *nemesis);
 };
 
 struct nemesis_faults {

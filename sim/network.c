@@ -16,6 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The latest frame is so many times later than the tail's least late one. */
+#define TAIL_SPREAD 256u
+
 struct frame_item {
     struct frame_item *next;
     struct mortar_buffer *frame;
@@ -24,10 +27,20 @@ struct frame_item {
     uint64_t epoch; /* Of the connection that carries it. */
 };
 
+/* Some frames of a channel are remembered, to come again in a later connection. */
+#define KEPT_MAX 8u
+
+struct kept_frame {
+    uint8_t *data; /* NULL: none. */
+    size_t bytes;
+    uint64_t epoch;
+};
+
 struct channel {
     bool up;   /* The connection stands. */
     bool seen; /* The sender's core believes so. */
     bool connecting;
+    bool torn;      /* The connection breaks in the middle of the next frame that arrives. */
     uint64_t epoch; /* Number of the connection; what belongs to an earlier one is ignored. */
     uint64_t free_us;
     uint64_t arrival_us; /* Of the last frame sent. */
@@ -36,6 +49,7 @@ struct channel {
     uint64_t held; /* Arrivals that a cut holds back. */
     struct frame_item *first;
     struct frame_item *last;
+    struct kept_frame kept[KEPT_MAX];
 };
 
 struct network {
@@ -78,15 +92,23 @@ static void channel_clear(struct channel *channel)
     }
     channel->last = NULL;
     channel->held = 0;
+    channel->torn = false;
     channel->epoch++;
+}
+
+static void channel_deinit(struct channel *channel)
+{
+    channel_clear(channel);
+    for (uint32_t i = 0; i < KEPT_MAX; i++)
+        free(channel->kept[i].data);
 }
 
 void network_close(struct network *network)
 {
     for (uint32_t from = 0; from < SIM_REPLICAS_MAX; from++) {
         for (uint32_t to = 0; to < SIM_REPLICAS_MAX; to++) {
-            channel_clear(&network->channels[from][to][0]);
-            channel_clear(&network->channels[from][to][1]);
+            channel_deinit(&network->channels[from][to][0]);
+            channel_deinit(&network->channels[from][to][1]);
         }
     }
     free(network);
@@ -119,6 +141,9 @@ static void on_connect(struct sim *sim, struct sim_event *event)
     const bool a_first = prng_chance(&network->prng, 1, 2);
     replica_link(a_first ? a : b, a_first ? b : a, lane, true);
     replica_link(a_first ? b : a, a_first ? a : b, lane, true);
+    if (!network->options.replays || !prng_chance(&network->prng, 1, 4)) return;
+    network_replay(network, a, b, lane);
+    network_replay(network, b, a, lane);
 }
 
 static void connect_later(struct network *network, struct replica *a, struct replica *b,
@@ -181,6 +206,16 @@ static void break_lane(struct network *network, struct replica *a, struct replic
     notice_in(network, b, a, lane, prng_below(&network->prng, notice_us + 1));
 }
 
+/* A lane has the speed of its kind, or one of its own. */
+static uint64_t lane_speed(struct network *network, uint32_t lane)
+{
+    const uint64_t speed = network->options.bytes_per_s[lane];
+    if (!network->options.uneven) return speed;
+    network->sim->faults[SIM_FAULT_UNEVEN]++;
+    if (speed == 0) return prng_chance(&network->prng, 1, 2) ? 0 : 5000000;
+    return prng_between(&network->prng, speed / 4, speed * 4);
+}
+
 void network_join(struct network *network, struct replica *replica)
 {
     struct sim *sim = network->sim;
@@ -188,10 +223,8 @@ void network_join(struct network *network, struct replica *replica)
         struct replica *other = sim->replicas[i];
         if (other == replica || !replica_is_live(other) || other->copy) continue;
         for (uint32_t lane = 0; lane < 2; lane++) {
-            channel_of(network, replica, other, lane)->bytes_per_s =
-                network->options.bytes_per_s[lane];
-            channel_of(network, other, replica, lane)->bytes_per_s =
-                network->options.bytes_per_s[lane];
+            channel_of(network, replica, other, lane)->bytes_per_s = lane_speed(network, lane);
+            channel_of(network, other, replica, lane)->bytes_per_s = lane_speed(network, lane);
             connect_later(network, replica, other, (enum mortar_lane)lane);
         }
     }
@@ -218,39 +251,89 @@ bool network_is_up(const struct network *network, const struct replica *from,
 
 /* ---- Arrival ---- */
 
-static void deliver(struct network *network, struct replica *from, struct replica *to,
-                    enum mortar_lane lane, struct mortar_buffer *sent)
+/* What is told of a frame that its sender did not just send as it is. */
+struct frame_damage {
+    bool flipped;
+    bool replayed;
+};
+
+/* Gives whole bytes to the receiver, as its host would. False: they must end the link. */
+static bool hand_over(struct network *network, struct replica *from, struct replica *to,
+                      enum mortar_lane lane, struct mortar_buffer *frame,
+                      struct frame_damage damage)
 {
     struct sim *sim = network->sim;
-    const size_t bytes = mortar_buffer_bytes(sent);
-    struct mortar_buffer *frame = mortar_buffer_new(&to->allocator, bytes);
-    if (frame == NULL) return;
-    uint8_t *data = mortar_buffer_data(frame);
-    memcpy(data, mortar_buffer_data(sent), bytes);
-    mortar_buffer_set_bytes(frame, bytes);
-    const bool flipped = network->options.flips_per_million > 0 &&
-                         prng_chance(&network->prng, network->options.flips_per_million, 1000000);
-    if (flipped) {
-        sim->faults[SIM_FAULT_FLIP]++;
-        data[prng_below(&network->prng, bytes)] ^= (uint8_t)(1u << prng_below(&network->prng, 8));
-    }
-    const struct mortar_bytes whole = {data, bytes};
+    const struct mortar_bytes whole = {mortar_buffer_data(frame), mortar_buffer_bytes(frame)};
     enum mortar_status status = mortar_core_frame_check(whole, lane, &sim->group);
-    if (flipped == (status == MORTAR_OK)) {
+    if (damage.flipped == (status == MORTAR_OK)) {
         verdict_fail(&sim->verdict, "frames", "a frame from %s to %s %s: %s", from->name, to->name,
-                     flipped ? "with a flipped bit passed" : "was refused",
+                     damage.flipped ? "with a flipped bit passed" : "was refused",
                      mortar_status_name(status));
     }
-    if (!flipped) versions_check_frame(sim, from, to, whole);
+    if (!damage.flipped && !damage.replayed) versions_check_frame(sim, from, to, whole);
     if (status == MORTAR_OK) status = replica_frame(to, from, lane, frame);
-    mortar_buffer_release(frame);
-    if (status == MORTAR_OK) return;
     const bool refused = status == MORTAR_E_PROTOCOL || status == MORTAR_E_VERSION;
-    if (refused && !flipped && !network->lied[from->number]) {
+    const bool honest = !network->lied[from->number] && !damage.replayed && !damage.flipped;
+    if (refused && honest) {
         verdict_fail(&sim->verdict, "frames", "%s refuses an honest frame of %s: %s", to->name,
                      from->name, mortar_status_name(status));
     }
-    break_lane(network, from, to, lane, 0);
+    return status == MORTAR_OK;
+}
+
+/* A copy in the receiver's memory; NULL: that is short. */
+static struct mortar_buffer *receive(const struct replica *to, const uint8_t *sent, size_t bytes)
+{
+    struct mortar_buffer *frame = mortar_buffer_new(&to->allocator, bytes);
+    if (frame == NULL) return NULL;
+    memcpy(mortar_buffer_data(frame), sent, bytes);
+    mortar_buffer_set_bytes(frame, bytes);
+    return frame;
+}
+
+/* The connection breaks in the middle of a frame: what came of it is no frame. */
+static void deliver_torn(struct network *network, struct replica *from, struct replica *to,
+                         enum mortar_lane lane, struct mortar_buffer *sent)
+{
+    struct sim *sim = network->sim;
+    const size_t came = (size_t)prng_below(&network->prng, mortar_buffer_bytes(sent));
+    const struct mortar_bytes part = {mortar_buffer_data(sent), came};
+    const enum mortar_status status = mortar_core_frame_check(part, lane, &sim->group);
+    sim->faults[SIM_FAULT_TEAR]++;
+    if (status != MORTAR_E_CORRUPT) {
+        verdict_fail(&sim->verdict, "frames", "%zu of %zu bytes from %s to %s pass for a frame: %s",
+                     came, mortar_buffer_bytes(sent), from->name, to->name,
+                     mortar_status_name(status));
+    }
+    break_lane(network, from, to, lane, network->options.notice_us_min);
+}
+
+static void deliver(struct network *network, struct replica *from, struct replica *to,
+                    enum mortar_lane lane, struct mortar_buffer *sent)
+{
+    if (channel_of(network, from, to, lane)->torn) {
+        deliver_torn(network, from, to, lane, sent);
+        return;
+    }
+    const size_t bytes = mortar_buffer_bytes(sent);
+    struct mortar_buffer *frame = receive(to, mortar_buffer_data(sent), bytes);
+    if (frame == NULL) {
+        break_lane(network, from, to, lane,
+                   0); /* A host without memory for a frame cannot go on. */
+        return;
+    }
+    const struct frame_damage damage = {
+        .flipped = network->options.flips_per_million > 0 &&
+                   prng_chance(&network->prng, network->options.flips_per_million, 1000000),
+    };
+    if (damage.flipped) {
+        network->sim->faults[SIM_FAULT_FLIP]++;
+        mortar_buffer_data(frame)[prng_below(&network->prng, bytes)] ^=
+            (uint8_t)(1u << prng_below(&network->prng, 8));
+    }
+    const bool taken = hand_over(network, from, to, lane, frame, damage);
+    mortar_buffer_release(frame);
+    if (!taken) break_lane(network, from, to, lane, 0);
 }
 
 /* Stream: one more frame of the channel numbers[0] (sender and lane) may come out at the target. */
@@ -290,7 +373,45 @@ static void drop_datagram(struct sim_event *event)
     item_free(event->object);
 }
 
+/* ---- Frames of earlier connections ---- */
+
+static void keep(struct network *network, struct channel *channel, struct mortar_bytes frame)
+{
+    if (!network->options.replays || !prng_chance(&network->prng, 1, 8)) return;
+    struct kept_frame *kept = &channel->kept[prng_below(&network->prng, KEPT_MAX)];
+    free(kept->data);
+    *kept = (struct kept_frame){malloc(frame.bytes), frame.bytes, channel->epoch};
+    if (kept->data == NULL) abort();
+    memcpy(kept->data, frame.data, frame.bytes);
+}
+
+void network_replay(struct network *network, struct replica *from, struct replica *to,
+                    enum mortar_lane lane)
+{
+    struct channel *channel = channel_of(network, from, to, lane);
+    uint32_t came = 0;
+    const uint64_t epoch = channel->epoch;
+    for (uint32_t i = 0; i < KEPT_MAX && channel->up && channel->epoch == epoch; i++) {
+        struct kept_frame *kept = &channel->kept[i];
+        if (kept->data == NULL || kept->epoch == epoch) continue;
+        struct mortar_buffer *frame = receive(to, kept->data, kept->bytes);
+        if (frame == NULL) continue;
+        came++;
+        const struct frame_damage damage = {.replayed = true};
+        const bool taken = hand_over(network, from, to, lane, frame, damage);
+        mortar_buffer_release(frame);
+        if (!taken) break_lane(network, from, to, lane, 0);
+    }
+    network->sim->faults[SIM_FAULT_REPLAY] += came;
+}
+
 /* ---- Sending ---- */
+
+/* A heavy tail: half as many frames are twice as late, up to the most. */
+static uint64_t tail_us(struct network *network)
+{
+    return network->options.tail_us_max / prng_between(&network->prng, 1, TAIL_SPREAD);
+}
 
 static struct frame_item *item_new(struct replica *from, enum mortar_lane lane,
                                    struct mortar_buffer *frame, uint64_t epoch)
@@ -313,7 +434,7 @@ static uint64_t travel(struct network *network, struct channel *channel, size_t 
     uint64_t latency_us =
         prng_between(&network->prng, options->latency_us_min, options->latency_us_max);
     if (options->tail_permille > 0 && prng_chance(&network->prng, options->tail_permille, 1000)) {
-        latency_us += prng_below(&network->prng, options->tail_us_max + 1u);
+        latency_us += tail_us(network);
         network->sim->faults[SIM_FAULT_DELAY]++;
     }
     return start_us + latency_us;
@@ -377,6 +498,7 @@ void network_send(struct network *network, struct replica *from, struct replica 
     story_frame(network->sim, from, to, whole);
     if (lane == MORTAR_LANE_CONTROL) watch_frame(from, whole);
     if (!replica_is_live(to) || !channel_of(network, from, to, lane)->up) return;
+    keep(network, channel_of(network, from, to, lane), whole);
     struct mortar_buffer *lie = NULL;
     if (from->lying && lane == MORTAR_LANE_BULK && prng_chance(&network->prng, 3, 4)) {
         lie = lie_about(frame, &from->allocator, &network->prng);
@@ -442,6 +564,7 @@ static void heal_channel(struct network *network, const struct replica *from, st
         queued++;
     let_out(network, from, to, lane, queued);
     channel->held = 0;
+    channel->torn = false;
     channel->stalled_us = 0;
     channel->bytes_per_s = 0;
     channel->free_us = channel->arrival_us = network->sim->now_us;
@@ -472,6 +595,12 @@ void network_reset(struct network *network, struct replica *a, struct replica *b
                    enum mortar_lane lane)
 {
     break_lane(network, a, b, lane, 0);
+}
+
+void network_tear(struct network *network, const struct replica *from, const struct replica *to,
+                  enum mortar_lane lane)
+{
+    channel_of(network, from, to, lane)->torn = true;
 }
 
 void network_stall(struct network *network, const struct replica *from, const struct replica *to,

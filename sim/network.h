@@ -25,13 +25,15 @@ struct network_options {
     bool datagrams;
     uint32_t latency_us_min;
     uint32_t latency_us_max;
-    uint32_t tail_permille; /* So many frames in a thousand are later still, by up to... */
+    uint32_t tail_permille; /* So many frames in a thousand are later still, few of them by... */
     uint32_t tail_us_max;
     uint32_t loss_permille; /* Datagrams only, as the next two. */
     uint32_t duplicate_permille;
     uint32_t reorder_permille; /* Sent so that later frames may overtake it. */
     uint32_t flips_per_million;
     uint64_t bytes_per_s[2]; /* By lane; 0: no limit. */
+    bool uneven;             /* Each lane has a speed of its own, each way. */
+    bool replays;            /* Frames are kept for network_replay(). */
     uint32_t notice_us_min;  /* After this long a cut or a death is noticed. */
     uint32_t notice_us_max;
     uint32_t connect_us_min;
@@ -63,6 +65,13 @@ void network_heal(struct network *network);
 /* Breaks one lane between two: frames under way are lost, both ends notice at once. */
 void network_reset(struct network *network, struct replica *a, struct replica *b,
                    enum mortar_lane lane);
+/* Breaks a lane in the middle of the next frame that arrives at `to`. */
+void network_tear(struct network *network, const struct replica *from, const struct replica *to,
+                  enum mortar_lane lane);
+/* Frames of earlier connections, if any were kept, arrive again in this one. In the real host TLS
+ * forbids it; the core must live with it all the same. */
+void network_replay(struct network *network, struct replica *from, struct replica *to,
+                    enum mortar_lane lane);
 /* What is sent from now on arrives after `until_us` at the earliest; the lane stays up. */
 void network_stall(struct network *network, const struct replica *from, const struct replica *to,
                    enum mortar_lane lane, uint64_t until_us);

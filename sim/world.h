@@ -45,6 +45,9 @@
     X(DELAY, "delay", "a frame is late, some by very much")                                        \
     X(FLIP, "flip", "one bit of a frame is flipped; its checksum tells")                           \
     X(RESET, "reset", "a lane between two breaks, frames under way are lost")                      \
+    X(TEAR, "tear", "a connection breaks in the middle of a frame")                                \
+    X(REPLAY, "replay", "a frame of an earlier connection arrives again")                          \
+    X(UNEVEN, "uneven", "one direction of one lane has a speed of its own")                        \
     X(PARTITION, "partition", "the members fall into two sides that do not hear each other")       \
     X(ONE_WAY, "one_way", "one side is not heard by the other, but hears it")                      \
     X(STALL, "stall", "a lane carries nothing for a while and stays up")                           \
