@@ -12,6 +12,7 @@
 #include "sim/versions.h"
 #include "sim/watch.h"
 #include "sim/world.h"
+#include "wire/message.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -375,8 +376,17 @@ static void drop_datagram(struct sim_event *event)
 
 /* ---- Frames of earlier connections ---- */
 
+/* A request that was forwarded is told from its copies by what the connection remembers: that it
+ * does not come again in the next one is for the host to see to. */
+static bool is_forward(struct mortar_bytes frame)
+{
+    const uint8_t type = frame.data[7];
+    return type == MESSAGE_FORWARD_REQUEST || type == MESSAGE_PART;
+}
+
 static void keep(struct network *network, struct channel *channel, struct mortar_bytes frame)
 {
+    if (is_forward(frame)) return;
     if (!network->options.replays || !prng_chance(&network->prng, 1, 8)) return;
     struct kept_frame *kept = &channel->kept[prng_below(&network->prng, KEPT_MAX)];
     free(kept->data);
