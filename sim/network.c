@@ -60,6 +60,11 @@ struct network {
     struct channel channels[SIM_REPLICAS_MAX][SIM_REPLICAS_MAX][2];
     bool cut[SIM_REPLICAS_MAX][SIM_REPLICAS_MAX];
     bool lied[SIM_REPLICAS_MAX]; /* Its frames may be refused: it is no fault of the receiver. */
+    struct liar liars[SIM_REPLICAS_MAX];
+    /* Answers held back until the session that they are for is over. */
+    struct frame_item *held_answers[SIM_REPLICAS_MAX][SIM_REPLICAS_MAX];
+    struct sim_memory memory; /* Of frames that no replica made. */
+    struct mortar_allocator allocator;
 };
 
 static struct channel *channel_of(struct network *network, const struct replica *from,
@@ -75,11 +80,13 @@ struct network *network_open(struct sim *sim, const struct network_options *opti
     network->sim = sim;
     network->options = *options;
     network->prng = prng_seeded(seed);
+    network->allocator = sim_memory_allocator(&network->memory);
     return network;
 }
 
 static void item_free(struct frame_item *item)
 {
+    if (item == NULL) return;
     mortar_buffer_release(item->frame);
     free(item);
 }
@@ -107,7 +114,9 @@ static void channel_deinit(struct channel *channel)
 void network_close(struct network *network)
 {
     for (uint32_t from = 0; from < SIM_REPLICAS_MAX; from++) {
+        liar_deinit(&network->liars[from]);
         for (uint32_t to = 0; to < SIM_REPLICAS_MAX; to++) {
+            item_free(network->held_answers[from][to]);
             channel_deinit(&network->channels[from][to][0]);
             channel_deinit(&network->channels[from][to][1]);
         }
@@ -501,6 +510,96 @@ static void send_datagram(struct network *network, struct replica *from, struct 
     }
 }
 
+static void send_frame(struct network *network, struct replica *from, struct replica *to,
+                       enum mortar_lane lane, struct mortar_buffer *frame)
+{
+    if (network->options.datagrams) {
+        send_datagram(network, from, to, lane, frame);
+    } else {
+        send_stream(network, from, to, lane, frame);
+    }
+}
+
+/* ---- Lies ---- */
+
+/* numbers: to. */
+static void on_late_answer(struct sim *sim, struct sim_event *event)
+{
+    struct frame_item *item = event->object;
+    struct network *network = sim->network;
+    struct replica *to = sim->replicas[event->numbers[0]];
+    const bool stands = replica_is_live(item->from) && replica_is_live(to) &&
+                        channel_of(network, item->from, to, item->lane)->up;
+    if (stands) send_frame(network, item->from, to, item->lane, item->frame);
+    item_free(item);
+}
+
+static void answer_later(struct network *network, struct frame_item *item, struct replica *to,
+                         uint64_t delay_us)
+{
+    sim_at(network->sim, (struct sim_event){
+                             .at_us = network->sim->now_us + delay_us,
+                             .run = on_late_answer,
+                             .drop = drop_datagram,
+                             .object = item,
+                             .numbers = {to->number},
+                         });
+}
+
+/* The content is right, the time is wrong. True: nothing is to be sent now. */
+static bool answer_badly_timed(struct network *network, struct replica *from, struct replica *to,
+                               enum mortar_lane lane, struct mortar_bytes frame)
+{
+    struct prng *prng = &network->prng;
+    struct mortar_buffer *again = lie_again(frame, lane, &network->allocator, prng);
+    if (again == NULL) return false;
+    struct frame_item *item = item_new(from, lane, again, 0);
+    mortar_buffer_release(again);
+    struct frame_item **held = &network->held_answers[from->number][to->number];
+    const uint64_t choice = prng_below(prng, 3);
+    if (choice == 0) {
+        network->sim->faults[SIM_FAULT_LIE_TWICE]++;
+        answer_later(network, item, to, prng_below(prng, 300000));
+    } else if (choice == 1 || *held != NULL) {
+        network->sim->faults[SIM_FAULT_LIE_LATE]++;
+        answer_later(network, item, to, prng_between(prng, 200000, 5000000));
+    } else {
+        *held = item;
+    }
+    return choice != 0;
+}
+
+void network_session_ended(struct network *network, struct replica *to)
+{
+    for (uint32_t from = 0; from < network->sim->replica_count; from++) {
+        struct frame_item **held = &network->held_answers[from][to->number];
+        if (*held == NULL) continue;
+        network->sim->faults[SIM_FAULT_LIE_ENDED]++;
+        answer_later(network, *held, to, prng_below(&network->prng, 2000000));
+        *held = NULL;
+    }
+}
+
+/* True: it took care of the frame. */
+static bool send_lie(struct network *network, struct replica *from, struct replica *to,
+                     enum mortar_lane lane, struct mortar_bytes frame)
+{
+    if (!from->lying || !lie_is_possible(frame, lane)) return false;
+    if (!prng_chance(&network->prng, 2, 3)) return false;
+    if (prng_chance(&network->prng, 1, 3)) {
+        return answer_badly_timed(network, from, to, lane, frame);
+    }
+    enum sim_fault kind;
+    struct mortar_buffer *lie = lie_about(&network->liars[from->number], frame, lane,
+                                          &network->allocator, &network->prng, &kind);
+    if (lie == NULL) return false;
+    network->sim->faults[kind]++;
+    network->lied[from->number] = true;
+    send_frame(network, from, to, lane, lie);
+    mortar_buffer_release(lie);
+    return true;
+}
+
 void network_send(struct network *network, struct replica *from, struct replica *to,
                   enum mortar_lane lane, struct mortar_buffer *frame)
 {
@@ -509,20 +608,7 @@ void network_send(struct network *network, struct replica *from, struct replica 
     if (lane == MORTAR_LANE_CONTROL) watch_frame(from, whole);
     if (!replica_is_live(to) || !channel_of(network, from, to, lane)->up) return;
     keep(network, channel_of(network, from, to, lane), whole);
-    struct mortar_buffer *lie = NULL;
-    if (from->lying && lane == MORTAR_LANE_BULK && prng_chance(&network->prng, 3, 4)) {
-        lie = lie_about(frame, &from->allocator, &network->prng);
-        if (lie != NULL) {
-            network->sim->faults[SIM_FAULT_LIE]++;
-            network->lied[from->number] = true;
-        }
-    }
-    if (network->options.datagrams) {
-        send_datagram(network, from, to, lane, lie != NULL ? lie : frame);
-    } else {
-        send_stream(network, from, to, lane, lie != NULL ? lie : frame);
-    }
-    mortar_buffer_release(lie);
+    if (!send_lie(network, from, to, lane, whole)) send_frame(network, from, to, lane, frame);
 }
 
 /* ---- Faults ---- */

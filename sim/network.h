@@ -72,6 +72,8 @@ void network_tear(struct network *network, const struct replica *from, const str
  * forbids it; the core must live with it all the same. */
 void network_replay(struct network *network, struct replica *from, struct replica *to,
                     enum mortar_lane lane);
+/* The session of `to` is over: answers that liars held back for it are on their way now. */
+void network_session_ended(struct network *network, struct replica *to);
 /* What is sent from now on arrives after `until_us` at the earliest; the lane stays up. */
 void network_stall(struct network *network, const struct replica *from, const struct replica *to,
                    enum mortar_lane lane, uint64_t until_us);

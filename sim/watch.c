@@ -31,6 +31,7 @@ static void note(struct replica *replica, const struct mortar_trace_event *event
         judge_session_chunk(judges, replica->number, numbers[0], numbers[1], numbers[2]);
     } else if (event->kind == MORTAR_TRACE_SYNC_DONE || event->kind == MORTAR_TRACE_SYNC_FAILED) {
         judge_session_end(judges, replica->number, numbers[0]);
+        network_session_ended(replica->sim->network, replica);
         replica->sync_said = true;
     }
 }

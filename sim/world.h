@@ -70,7 +70,17 @@
     X(SOURCE_CRASH, "source_crash", "a member that may be a source ends while a session runs")     \
     X(SOURCE_STALL, "source_stall", "a lane of a source stalls while a session runs")              \
     X(LIAR, "liar", "a member begins to lie as a source")                                          \
-    X(LIE, "lie", "an answer of a source is false")                                                \
+    X(LIE_BYTES, "lie_bytes", "an answer of a source has wrong bytes, or its end is missing")      \
+    X(LIE_SUMS, "lie_sums", "... wrong log sums, or wrong bytes under sums that fit them")         \
+    X(LIE_TERMS, "lie_terms", "... wrong terms, under sums that fit them")                         \
+    X(LIE_RANGE, "lie_range", "... the entries of another range")                                  \
+    X(LIE_EMPTY, "lie_empty", "... no entries")                                                    \
+    X(LIE_REFUSAL, "lie_refusal", "a source refuses what it holds, or gives a wrong reason")       \
+    X(LIE_CLAIM, "lie_claim", "a source claims to hold more than it does")                         \
+    X(LIE_PLAN, "lie_plan", "a source's plan below the leader's base has a wrong sum")             \
+    X(LIE_LATE, "lie_late", "an answer of a source is seconds late")                               \
+    X(LIE_TWICE, "lie_twice", "an answer of a source comes twice, as two messages")                \
+    X(LIE_ENDED, "lie_ended", "an answer of a source comes when its session is over")              \
     X(CLOCK_JUMP, "clock_jump", "clock and calendar jump")                                         \
     X(CLOCK_STOP, "clock_stop", "clock and calendar stand still for a while")                      \
     X(TUNE, "tune", "a running core gets other tunables")                                          \
