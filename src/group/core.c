@@ -115,6 +115,15 @@ static struct raft_options raft_options_of(const struct mortar_core *core)
 
 /* ---- Open and close ---- */
 
+/* What members are asked is numbered from a place of this process' own, so that an answer to an
+ * earlier process of this member, late or brought back, is never taken for one to this. */
+static void number_requests(struct mortar_core *core)
+{
+    struct prng prng = prng_seeded(~core->options.seed);
+    core->next_forward_id = prng_next(&prng) >> 2 | 1u;
+    core->next_read_id = prng_next(&prng) >> 2 | 1u;
+}
+
 static void prepare(struct mortar_core *core, const struct mortar_storage *storage)
 {
     memcpy(core->network, core->options.network, strlen(core->options.network) + 1);
@@ -126,8 +135,7 @@ static void prepare(struct mortar_core *core, const struct mortar_storage *stora
     core->storage = *storage;
     core->next_token = 1;
     core->next_serial = 1;
-    core->next_forward_id = 1;
-    core->next_read_id = 1;
+    number_requests(core);
     core->next_generation = 1;
     core->effects = ring_init(&core->allocator, sizeof(struct mortar_effect), GROUP_EFFECTS_MAX);
     core->held = ring_init(&core->allocator, sizeof(struct mortar_effect), GROUP_EFFECTS_MAX);

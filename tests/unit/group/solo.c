@@ -62,7 +62,7 @@ void solo_open(struct solo *solo)
     options.group = group;
     options.network = "test";
     options.address = "";
-    options.seed = 5;
+    if (tune.seed == 0) options.seed = 5;
     struct mortar_storage storage;
     assert_int_equal(mortar_log_memory_open(cluster_allocator(), NULL, &storage), MORTAR_OK);
     if (wrap != NULL) storage = wrap(storage);

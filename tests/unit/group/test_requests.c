@@ -78,6 +78,27 @@ static void an_answer_from_another_member_or_of_another_shape_is_no_success(void
     solo_close(&solo);
 }
 
+/* The process started again: what its leader answered the one before is not for this one. */
+static void an_answer_to_an_earlier_process_is_no_answer(void **state)
+{
+    (void)state;
+    begin_follower();
+    assert_int_equal(execute(1, 5), MORTAR_OK);
+    solo_run_effects(&solo);
+    const uint64_t earlier = last_forward().id;
+    solo_close(&solo);
+    solo.tune = (struct mortar_core_options){MORTAR_CORE_OPTIONS_INIT, .seed = 6};
+    mortar_core_options_complete(&solo.tune);
+    begin_follower();
+    assert_int_equal(execute(1, 5), MORTAR_OK);
+    solo_run_effects(&solo);
+    answer(earlier, MORTAR_OK, 1);
+    assert_false(solo.done[1].seen);
+    answer(last_forward().id, MORTAR_OK, 1);
+    assert_int_equal(solo.done[1].result.status, MORTAR_OK);
+    solo_close(&solo);
+}
+
 static void a_leader_that_is_lost_leaves_it_unknown(void **state)
 {
     (void)state;
@@ -414,6 +435,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_follower_sends_to_its_leader_and_passes_the_answer_on),
         cmocka_unit_test(an_answer_from_another_member_or_of_another_shape_is_no_success),
+        cmocka_unit_test(an_answer_to_an_earlier_process_is_no_answer),
         cmocka_unit_test(a_leader_that_is_lost_leaves_it_unknown),
         cmocka_unit_test(a_refusal_is_sent_again_after_a_pause_and_in_order),
         cmocka_unit_test(what_expires_is_told_whether_it_was_sent),
