@@ -224,6 +224,8 @@ void sim_heal(struct sim *sim)
         sim_restart(sim, i);
         replica->lying = false;
         replica->crash_in = 0;
+        replica->durable_deaths = 0;
+        replica->memory.fail_in = replica->memory.fail_more = 0;
         replica->work_factor = 1;
         replica->tick_held = false;
         replica->machine.pause_permille = 0;

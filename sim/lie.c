@@ -17,7 +17,7 @@
 #define PLAN_SUM_OFFSET 16u /* In a point of a plan. */
 
 struct lie {
-    struct liar *liar;
+    const struct lie_order *order;
     struct prng *prng;
     uint8_t *body;
     size_t bytes;
@@ -81,7 +81,7 @@ static size_t wrong_sum(struct lie *lie)
 /* The entries sent before, under the name of these or under their own. */
 static size_t wrong_range(struct lie *lie, const struct replay_entries *asked)
 {
-    const struct liar *const liar = lie->liar;
+    const struct liar *const liar = lie->order->liar;
     if (liar->run == NULL || liar->first == asked->first) return 0;
     struct replay_entries other = *asked;
     other.count = (uint32_t)(liar->last - liar->first + 1);
@@ -130,17 +130,18 @@ static size_t lie_about_entries(struct lie *lie)
         SIM_FAULT_LIE_RANGE, SIM_FAULT_LIE_RANGE, SIM_FAULT_LIE_REFUSAL, SIM_FAULT_LIE_EMPTY,
     };
     const uint64_t choice = prng_below(lie->prng, sizeof kinds / sizeof kinds[0]);
-    lie->kind = kinds[choice];
+    lie->kind = lie->order->only == 0 ? kinds[choice] : (enum sim_fault)lie->order->only;
     if (lie->kind == SIM_FAULT_LIE_RANGE) {
         const size_t bytes = wrong_range(lie, &entries);
-        if (bytes == 0) remember(lie->liar, &entries);
+        if (bytes == 0) remember(lie->order->liar, &entries);
         return bytes;
     }
-    remember(lie->liar, &entries);
+    remember(lie->order->liar, &entries);
     if (lie->kind == SIM_FAULT_LIE_REFUSAL) return wrong_refusal(lie, entries.id);
     if (lie->kind == SIM_FAULT_LIE_EMPTY) return REPLAY_ENTRIES_BYTES;
     if (lie->kind == SIM_FAULT_LIE_BYTES) return wrong_bytes(lie);
-    if (choice == 1) return wrong_sum(lie);
+    if (lie->kind == SIM_FAULT_LIE_SUMS && choice % 2 == 1) return wrong_sum(lie);
+    if (lie->kind != SIM_FAULT_LIE_SUMS && lie->kind != SIM_FAULT_LIE_TERMS) return 0;
     const bool forged =
         entries.count > 1 && forge(lie, entries.count, lie->kind == SIM_FAULT_LIE_TERMS);
     return forged ? lie->bytes : 0;
@@ -222,25 +223,24 @@ static void seal(struct mortar_buffer *frame, const struct frame_header *header,
     mortar_buffer_set_bytes(frame, BODY_OFFSET + body_bytes);
 }
 
-struct mortar_buffer *lie_about(struct liar *liar, struct mortar_bytes frame, enum mortar_lane lane,
-                                const struct mortar_allocator *allocator, struct prng *prng,
-                                enum sim_fault *out_kind)
+struct mortar_buffer *lie_about(const struct lie_order *order, struct mortar_bytes frame,
+                                enum mortar_lane lane, enum sim_fault *out_kind)
 {
     struct frame_header header;
     struct sync_message message;
     if (!open_answer(frame, lane, &header, &message)) return NULL;
-    struct mortar_buffer *told =
-        mortar_buffer_new(allocator, frame.bytes + REPLAY_ENTRIES_BYTES + liar->run_bytes);
+    struct mortar_buffer *told = mortar_buffer_new(
+        order->allocator, frame.bytes + REPLAY_ENTRIES_BYTES + order->liar->run_bytes);
     if (told == NULL) return NULL;
     memcpy(mortar_buffer_data(told), frame.data, frame.bytes);
     struct lie lie = {
-        .liar = liar,
-        .prng = prng,
+        .order = order,
+        .prng = order->prng,
         .body = mortar_buffer_data(told) + BODY_OFFSET,
         .bytes = message.bytes.bytes,
     };
     const size_t bytes = tell(&lie);
-    if (bytes == 0) {
+    if (bytes == 0 || (order->only != 0 && lie.kind != order->only)) {
         mortar_buffer_release(told);
         return NULL;
     }

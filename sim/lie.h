@@ -23,13 +23,20 @@ struct liar {
     uint64_t last;
 };
 
+/* What one answer of a liar becomes: any lie that fits it, or of one kind only. */
+struct lie_order {
+    struct liar *liar;
+    uint32_t only; /* enum sim_fault; 0: any. */
+    const struct mortar_allocator *allocator;
+    struct prng *prng;
+};
+
 void liar_deinit(struct liar *liar);
 
 /* A rewritten copy of `frame`, sealed again, and what kind of lie it is; NULL: it answers no
  * session, or there is nothing in it to lie about. */
-struct mortar_buffer *lie_about(struct liar *liar, struct mortar_bytes frame, enum mortar_lane lane,
-                                const struct mortar_allocator *allocator, struct prng *prng,
-                                enum sim_fault *out_kind);
+struct mortar_buffer *lie_about(const struct lie_order *order, struct mortar_bytes frame,
+                                enum mortar_lane lane, enum sim_fault *out_kind);
 
 /* True for a frame that answers a session. */
 bool lie_is_possible(struct mortar_bytes frame, enum mortar_lane lane);

@@ -7,6 +7,10 @@ static bool must_fail(struct sim_memory *memory)
 {
     if (memory->fail_in == 0) return false;
     if (--memory->fail_in > 0) return false;
+    if (memory->fail_more > 0) {
+        memory->fail_more--;
+        memory->fail_in = 1;
+    }
     memory->failed++;
     return true;
 }

@@ -13,6 +13,7 @@ struct sim_memory {
     uint64_t bytes_max; /* Most in use at once. */
     uint64_t blocks;    /* In use. */
     uint64_t fail_in;   /* The so-manieth reservation from now fails; 0: none. */
+    uint64_t fail_more; /* ... and so many after it. */
     uint64_t failed;    /* Reservations that failed. */
 };
 

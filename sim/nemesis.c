@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-static_assert(SIM_FAULTS <= 64, "each fault has a bit in struct drawn");
+static_assert(SIM_FAULTS < 64, "each fault has a bit in struct drawn");
 
 /* ---- Choice ---- */
 
@@ -29,15 +29,6 @@ struct replica *nemesis_pick_any(struct nemesis *nemesis)
     return nemesis_pick_but(nemesis, UINT32_MAX);
 }
 
-struct replica *nemesis_pick_syncing(struct nemesis *nemesis)
-{
-    struct sim *sim = nemesis->sim;
-    for (uint32_t i = 0; i < sim->replica_count; i++) {
-        if (nemesis_is_up(sim->replicas[i]) && sim_is_syncing(sim, i)) return sim->replicas[i];
-    }
-    return NULL;
-}
-
 uint64_t nemesis_in_ms(struct nemesis *nemesis, uint64_t min_ms, uint64_t max_ms)
 {
     return nemesis->sim->now_us + prng_between(&nemesis->prng, min_ms * 1000, max_ms * 1000);
@@ -50,7 +41,7 @@ static struct nemesis_fault draw_fault(struct nemesis *nemesis)
 {
     const struct nemesis_faults tables[] = {
         nemesis_process_faults(), nemesis_disk_faults(),     nemesis_network_faults(),
-        nemesis_sync_faults(),    nemesis_versions_faults(),
+        nemesis_sync_faults(),    nemesis_versions_faults(), nemesis_memory_faults(),
     };
     uint32_t total = 0;
     for (uint32_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
@@ -69,7 +60,8 @@ static void on_fault(struct sim *sim, struct sim_event *event)
     struct nemesis *nemesis = event->object;
     if (!nemesis->running) return;
     const struct nemesis_fault fault = draw_fault(nemesis);
-    const bool allowed = ((nemesis->drawn.faults >> fault.fault) & 1) != 0;
+    const bool allowed =
+        fault.fault == SIM_FAULT_ANY || ((nemesis->drawn.faults >> fault.fault) & 1) != 0;
     if (allowed && fault.run(nemesis)) {
         sim->faults[fault.fault]++;
         story_say(sim, "---- fault: %s", sim_fault_name(fault.fault));
@@ -110,6 +102,8 @@ void nemesis_start(struct nemesis *nemesis, struct sim *sim, const struct drawn 
     };
     sim->restarts = on_restarts;
     sim->restarts_context = nemesis;
+    sim->session_moves = nemesis_on_phase;
+    sim->session_context = nemesis;
     next_fault(nemesis);
 }
 

@@ -19,7 +19,8 @@ struct nemesis {
     struct drawn drawn;
     struct prng prng;
     bool running;
-    uint32_t growth; /* Replicas that may still come. */
+    uint64_t waiting; /* Bit by enum sim_fault: it strikes when a session enters its phase. */
+    uint32_t growth;  /* Replicas that may still come. */
 };
 
 /* Begins; `nemesis` stays where it is until the world ends. */

@@ -53,15 +53,6 @@ static bool do_leader_cut(struct nemesis *nemesis)
     return true;
 }
 
-/* A follower is away for long, so that it must be caught up by a session. */
-static bool do_lag(struct nemesis *nemesis)
-{
-    const struct replica *replica = nemesis_pick_but(nemesis, sim_leader(nemesis->sim));
-    if (replica == NULL) return false;
-    nemesis_cut(nemesis, 1ull << replica->number, false, nemesis_in_ms(nemesis, 1500, 6000));
-    return true;
-}
-
 static bool do_reset(struct nemesis *nemesis)
 {
     struct replica *a = nemesis_pick_any(nemesis);
@@ -116,10 +107,13 @@ static bool do_slow_lane(struct nemesis *nemesis)
 }
 
 static const struct nemesis_fault faults[] = {
-    {SIM_FAULT_PARTITION, do_partition},   {SIM_FAULT_ONE_WAY, do_one_way},
-    {SIM_FAULT_LEADER_CUT, do_leader_cut}, {SIM_FAULT_LAG, do_lag},
-    {SIM_FAULT_RESET, do_reset},           {SIM_FAULT_TEAR, do_tear},
-    {SIM_FAULT_REPLAY, do_replay},         {SIM_FAULT_STALL, do_stall},
+    {SIM_FAULT_PARTITION, do_partition},
+    {SIM_FAULT_ONE_WAY, do_one_way},
+    {SIM_FAULT_LEADER_CUT, do_leader_cut},
+    {SIM_FAULT_RESET, do_reset},
+    {SIM_FAULT_TEAR, do_tear},
+    {SIM_FAULT_REPLAY, do_replay},
+    {SIM_FAULT_STALL, do_stall},
     {SIM_FAULT_SLOW_LANE, do_slow_lane},
 };
 

@@ -8,6 +8,9 @@
 
 #include "sim/nemesis.h"
 
+/* Not one fault but several: always allowed, it looks itself. */
+#define SIM_FAULT_ANY SIM_FAULTS
+
 struct nemesis_fault {
     enum sim_fault fault;
     /* False: there was nothing to do it to, or it is counted where it strikes. */
@@ -36,14 +39,17 @@ static inline struct nemesis_faults nemesis_versions_faults(void)
     return (struct nemesis_faults){NULL, 0};
 }
 #endif
+/* Of memory. */
+struct nemesis_faults nemesis_memory_faults(void);
+
+/* A session of `laggard` entered a phase (enum replay_phase): for struct sim. */
+void nemesis_on_phase(void *context, struct replica *laggard, uint64_t phase);
 
 /* It runs, is not paused, and nobody wants it out. */
 bool nemesis_is_up(const struct replica *replica);
 /* One that is up, other than `but` (UINT32_MAX: any); NULL: none. */
 struct replica *nemesis_pick_but(struct nemesis *nemesis, uint32_t but);
 struct replica *nemesis_pick_any(struct nemesis *nemesis);
-/* One that is up in the middle of a session; NULL: none. */
-struct replica *nemesis_pick_syncing(struct nemesis *nemesis);
 /* A time so far from now. */
 uint64_t nemesis_in_ms(struct nemesis *nemesis, uint64_t min_ms, uint64_t max_ms);
 

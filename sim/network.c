@@ -556,7 +556,10 @@ static bool answer_badly_timed(struct network *network, struct replica *from, st
     struct frame_item *item = item_new(from, lane, again, 0);
     mortar_buffer_release(again);
     struct frame_item **held = &network->held_answers[from->number][to->number];
-    const uint64_t choice = prng_below(prng, 3);
+    uint64_t choice = prng_below(prng, 3);
+    if (from->lies_only == SIM_FAULT_LIE_TWICE) choice = 0;
+    if (from->lies_only == SIM_FAULT_LIE_LATE) choice = 1;
+    if (from->lies_only == SIM_FAULT_LIE_ENDED) choice = 2;
     if (choice == 0) {
         network->sim->faults[SIM_FAULT_LIE_TWICE]++;
         answer_later(network, item, to, prng_below(prng, 300000));
@@ -580,18 +583,29 @@ void network_session_ended(struct network *network, struct replica *to)
     }
 }
 
+/* Of three bad answers one has the wrong time only. */
+static bool is_badly_timed(struct network *network, const struct replica *from)
+{
+    const uint32_t only = from->lies_only;
+    if (only == 0) return prng_chance(&network->prng, 1, 3);
+    return only == SIM_FAULT_LIE_TWICE || only == SIM_FAULT_LIE_LATE || only == SIM_FAULT_LIE_ENDED;
+}
+
 /* True: it took care of the frame. */
 static bool send_lie(struct network *network, struct replica *from, struct replica *to,
                      enum mortar_lane lane, struct mortar_bytes frame)
 {
     if (!from->lying || !lie_is_possible(frame, lane)) return false;
-    if (!prng_chance(&network->prng, 2, 3)) return false;
-    if (prng_chance(&network->prng, 1, 3)) {
-        return answer_badly_timed(network, from, to, lane, frame);
-    }
+    if (from->lies_only == 0 && !prng_chance(&network->prng, 2, 3)) return false;
+    if (is_badly_timed(network, from)) return answer_badly_timed(network, from, to, lane, frame);
     enum sim_fault kind;
-    struct mortar_buffer *lie = lie_about(&network->liars[from->number], frame, lane,
-                                          &network->allocator, &network->prng, &kind);
+    const struct lie_order order = {
+        .liar = &network->liars[from->number],
+        .only = from->lies_only,
+        .allocator = &network->allocator,
+        .prng = &network->prng,
+    };
+    struct mortar_buffer *lie = lie_about(&order, frame, lane, &kind);
     if (lie == NULL) return false;
     network->sim->faults[kind]++;
     network->lied[from->number] = true;

@@ -73,11 +73,33 @@ static uint64_t log_now_us(void *context)
     return ((struct replica *)context)->sim->now_us;
 }
 
+static void die(struct replica *replica);
+
+/* A write of a session just became durable, and it is one of those that kill. */
+static bool dies_durably(struct replica *replica)
+{
+    struct mortar_core_status status;
+    if (replica->durable_deaths == 0 || replica->dying) return false;
+    mortar_core_status(replica->core, &status);
+    if (!status.sync.active || !prng_chance(&replica->prng, 1, 2)) return false;
+    replica->durable_deaths--;
+    replica->sim->faults[SIM_FAULT_LAGGARD_CRASH]++;
+    return true;
+}
+
+/* Half of those that die have not heard of the write yet. */
 static void on_log_ready(struct sim *sim, struct sim_event *event)
 {
     (void)sim;
-    mortar_core_reap(event->target->core);
-    replica_settle(event->target);
+    struct replica *replica = event->target;
+    const bool dies = dies_durably(replica);
+    if (dies && prng_chance(&replica->prng, 1, 2)) {
+        die(replica);
+        return;
+    }
+    mortar_core_reap(replica->core);
+    replica_settle(replica);
+    if (dies && !replica->dying) die(replica);
 }
 
 static void log_ready_at(void *context, uint64_t at_us)
@@ -193,12 +215,13 @@ static void die(struct replica *replica)
 static void on_failed(struct replica *replica, enum mortar_status status)
 {
     if (replica->closing) return;
-    if (!replica->disk_sick) {
+    if (!replica->disk_sick && !replica->memory_short) {
         verdict_fail(&replica->sim->verdict, "host", "the core of %s failed: %s", replica->name,
                      mortar_status_name(status));
         return;
     }
-    story_say(replica->sim, "---- %s fails with its disk", replica->name);
+    story_say(replica->sim, "---- %s fails with its %s", replica->name,
+              replica->disk_sick ? "disk" : "memory");
     die(replica);
 }
 
@@ -377,6 +400,8 @@ void replica_restart(struct replica *replica)
     replica->tick_held = false;
     replica->lying = false;
     replica->disk_sick = false;
+    replica->memory_short = false;
+    replica->memory.fail_in = replica->memory.fail_more = 0;
     replica->entries_seen = 0;
     replica->committed_seen = 0;
     replica->commit_said = 0;

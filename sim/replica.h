@@ -81,8 +81,11 @@ struct replica {
     uint64_t clock_stood_ms; /* So far its clock is behind by stopping. */
     uint64_t clock_stops_us; /* Its clock stands still until then. */
     bool disk_sick;          /* Its disk was told to fail: a core that fails is no surprise. */
+    uint32_t durable_deaths; /* So often it dies yet as a write becomes durable in a session. */
+    bool memory_short;       /* Reservations were told to fail: the same. */
     bool closing;            /* What it still says is not heard. */
-    bool lying;              /* Its answers on the bulk lane are rewritten on the way. */
+    bool lying;              /* Its answers to sessions are rewritten on the way... */
+    uint32_t lies_only;      /* ... into this kind (enum sim_fault) alone; 0: into any. */
     uint32_t work_factor;    /* Slow machine: work takes so many times as long. */
 
     /* For the judges: what they have seen of this replica's log. */

@@ -3,7 +3,7 @@
 
 #include "mortar/core.h"
 #include "sim/world.h"
-#include "sync/replay_message.h"
+#include "sync/replay_session.h"
 #include "wire/frame.h"
 #include "wire/message.h"
 #include "wire/record.h"
@@ -12,6 +12,12 @@ static void note_truncate(struct replica *replica, uint64_t from)
 {
     judge_truncate(&replica->sim->judges, replica->number, from);
     if (replica->entries_seen >= from) replica->entries_seen = from - 1;
+}
+
+static void session_moves(struct replica *replica, uint64_t phase)
+{
+    struct sim *sim = replica->sim;
+    if (sim->session_moves != NULL) sim->session_moves(sim->session_context, replica, phase);
 }
 
 static void note(struct replica *replica, const struct mortar_trace_event *event)
@@ -27,6 +33,9 @@ static void note(struct replica *replica, const struct mortar_trace_event *event
         replica->commit_said = numbers[0];
     } else if (event->kind == MORTAR_TRACE_SYNC_OPEN) {
         judge_session_open(judges, replica->number, numbers[0]);
+        session_moves(replica, REPLAY_PHASE_MATCH);
+    } else if (event->kind == MORTAR_TRACE_SYNC_PHASE) {
+        session_moves(replica, numbers[2]);
     } else if (event->kind == MORTAR_TRACE_SYNC_CHUNK) {
         judge_session_chunk(judges, replica->number, numbers[0], numbers[1], numbers[2]);
     } else if (event->kind == MORTAR_TRACE_SYNC_DONE || event->kind == MORTAR_TRACE_SYNC_FAILED) {

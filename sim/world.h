@@ -69,6 +69,15 @@
     X(LAG, "lag", "a follower is cut off for so long that it must catch up")                       \
     X(SOURCE_CRASH, "source_crash", "a member that may be a source ends while a session runs")     \
     X(SOURCE_STALL, "source_stall", "a lane of a source stalls while a session runs")              \
+    X(NO_SOURCE, "no_source", "no bulk lane carries anything to a replica that catches up")        \
+    X(TARGET_MOVES, "target_moves", "many commands at once while a session fetches")               \
+    X(LAGGARDS, "laggards", "all that a majority can do without are away, and return together")    \
+    X(LAGGARD_CRASH, "laggard_crash", "who catches up dies as a write becomes durable, and again") \
+    X(LEADER_IN_MATCH, "leader_in_match", "the leader goes as a session looks where logs agree")   \
+    X(LEADER_IN_PLAN, "leader_in_plan", "... as a session asks for the plan")                      \
+    X(LEADER_IN_FETCH, "leader_in_fetch", "... as a session fetches")                              \
+    X(LEADER_AT_END, "leader_at_end", "... as a session ends")                                     \
+    X(MEMORY, "memory", "a reservation of memory fails")                                           \
     X(LIAR, "liar", "a member begins to lie as a source")                                          \
     X(LIE_BYTES, "lie_bytes", "an answer of a source has wrong bytes, or its end is missing")      \
     X(LIE_SUMS, "lie_sums", "... wrong log sums, or wrong bytes under sums that fit them")         \
@@ -121,6 +130,9 @@ struct sim {
     /* A replica is about to be started again: whoever runs the world may change its options. */
     void (*restarts)(void *context, struct replica *replica);
     void *restarts_context;
+    /* A session of `replica` entered a phase of log replay. */
+    void (*session_moves)(void *context, struct replica *replica, uint64_t phase);
+    void *session_context;
     uint64_t counts[MORTAR_TRACE_KINDS]; /* Trace events of all replicas. */
     uint64_t events;
     struct mortar_group_id group;
