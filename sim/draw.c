@@ -113,6 +113,24 @@ static void draw_workload(struct prng *prng, struct workload *workload)
     workload->timeout_ms_max = PICK_32(prng, 500, 3000, 8000);
 }
 
+/* What lies below the leader's base must fit the window of a session (sync/replay_lead.c), and be
+ * there: no process ends, since one that starts again would need a snapshot. */
+static void draw_pruning(struct prng *prng, struct drawn *drawn)
+{
+    static const enum sim_fault deadly[] = {
+        SIM_FAULT_CRASH,         SIM_FAULT_CRASH_IN_STEP, SIM_FAULT_POWER_LOSS,
+        SIM_FAULT_DISK_FULL,     SIM_FAULT_DISK_FAILURE,  SIM_FAULT_COPY,
+        SIM_FAULT_LAGGARD_CRASH, SIM_FAULT_MEMORY,
+    };
+    drawn->prunes = true;
+    for (size_t i = 0; i < sizeof deadly / sizeof deadly[0]; i++)
+        drawn->faults &= ~(1ull << deadly[i]);
+    struct replica_options *replica = &drawn->sim.replica;
+    replica->core.lease_bytes_max = PICK(prng, 10000, 100000, 1u << 30);
+    replica->core.lease_ms = PICK_32(prng, 1000, 3000);
+    replica->replay.window_bytes = 1u << 30;
+}
+
 struct drawn draw_world(uint64_t seed)
 {
     struct prng prng = prng_seeded(seed ^ 0x5eed5eed5eed5eedu);
@@ -134,6 +152,7 @@ struct drawn draw_world(uint64_t seed)
     /* Each kind of fault is there in half of the worlds: some faults hide others. */
     drawn.faults = prng_next(&prng);
     if (prng_chance(&prng, 1, 20)) drawn.faults = 0;
+    if (prng_chance(&prng, 1, 6)) draw_pruning(&prng, &drawn);
     return drawn;
 }
 
@@ -143,6 +162,11 @@ struct replica_options draw_replica(const struct drawn *drawn, struct prng *prng
     if (prng_chance(prng, 1, 3)) draw_tunables(prng, &options);
     draw_host(prng, &options);
     options.wire_version_max = versions_draw(prng);
+    if (drawn->prunes) {
+        options.core.lease_bytes_max = drawn->sim.replica.core.lease_bytes_max;
+        options.core.lease_ms = drawn->sim.replica.core.lease_ms;
+        options.replay.window_bytes = drawn->sim.replica.replay.window_bytes;
+    }
     return options;
 }
 

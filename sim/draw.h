@@ -5,6 +5,9 @@
 
 #include "sim/world.h"
 
+/* Who keeps the whole log where others prune it: the first. */
+#define DRAW_KEEPER 0u
+
 struct drawn {
     struct sim_options sim;
     uint32_t replicas;    /* At the start. */
@@ -12,6 +15,7 @@ struct drawn {
     uint32_t safety_ms;   /* How long the faults last. */
     uint32_t calm_ms_min; /* Between one fault and the next. */
     uint32_t calm_ms_max;
+    bool prunes;     /* Logs are pruned, except that of DRAW_KEEPER. */
     uint64_t faults; /* Bit by enum sim_fault: those that may happen. */
 };
 

@@ -21,6 +21,7 @@ static void join_one(struct nemesis *nemesis)
 bool nemesis_wipe(struct nemesis *nemesis, struct replica *replica)
 {
     struct sim *sim = nemesis->sim;
+    if (nemesis->drawn.prunes && replica->number == DRAW_KEEPER) return false;
     if (!may_grow(nemesis) || !sim_can_lose(sim, replica->number)) return false;
     for (uint32_t i = 0; i < sim->replica_count; i++) { /* It may know of another configuration. */
         if (sim->replicas[i]->state == REPLICA_CRASHED) return false;
@@ -33,6 +34,10 @@ bool nemesis_wipe(struct nemesis *nemesis, struct replica *replica)
 void nemesis_crash(struct nemesis *nemesis, struct replica *replica)
 {
     const enum virtual_log_loss loss = (enum virtual_log_loss)prng_below(&nemesis->prng, 3);
+    if (nemesis->drawn.prunes) { /* What is left of its log is no place to start from. */
+        replica_pause(replica, nemesis_in_ms(nemesis, 10, NEMESIS_LONGEST_MS));
+        return;
+    }
     sim_crash(nemesis->sim, replica->number, loss);
     sim_restart_at(nemesis->sim, replica->number, nemesis_in_ms(nemesis, 10, RESTART_MS_MAX));
 }
@@ -106,7 +111,9 @@ static bool do_leave(struct nemesis *nemesis)
         if (replica_is_live(sim->replicas[i]) && !sim->replicas[i]->leaving) staying++;
     }
     struct replica *replica = nemesis_pick_any(nemesis);
-    if (replica == NULL || staying < 3 || !sim_can_lose(sim, replica->number)) return false;
+    const bool keeps = nemesis->drawn.prunes && replica != NULL && replica->number == DRAW_KEEPER;
+    if (replica == NULL || keeps || staying < 3 || !sim_can_lose(sim, replica->number))
+        return false;
     struct mortar_core_status status;
     sim_status(sim, replica->number, &status);
     if (!status.member) return false; /* The group would forget it, and then let it join. */

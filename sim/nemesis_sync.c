@@ -89,6 +89,38 @@ static bool leader_goes(struct nemesis *nemesis, struct replica *laggard)
     }
 }
 
+/* All that a replica applied may go, as far as the keeper of the whole log has it too. */
+static void let_prune(struct nemesis *nemesis, uint32_t number)
+{
+    struct sim *sim = nemesis->sim;
+    struct mortar_core_status status;
+    struct mortar_core_status keeper;
+    sim_status(sim, number, &status);
+    sim_status(sim, DRAW_KEEPER, &keeper);
+    const uint64_t keeps = prng_chance(&nemesis->prng, 1, 2) ? 0 : prng_below(&nemesis->prng, 500);
+    const uint64_t most =
+        status.applied < keeper.committed.index ? status.applied : keeper.committed.index;
+    const uint64_t to = most > keeps ? most - keeps : 0;
+    if (to > sim->replicas[number]->prune.to) sim->replicas[number]->prune.to = to;
+}
+
+static bool prune_all(struct nemesis *nemesis, struct replica *laggard)
+{
+    (void)laggard;
+    struct sim *sim = nemesis->sim;
+    for (uint32_t i = 0; nemesis->drawn.prunes && i < sim->replica_count; i++) {
+        if (i != DRAW_KEEPER && replica_is_live(sim->replicas[i])) let_prune(nemesis, i);
+    }
+    return false; /* Each time that a log is pruned is counted. */
+}
+
+static bool do_prune(struct nemesis *nemesis)
+{
+    const struct replica *replica = nemesis_pick_but(nemesis, DRAW_KEEPER);
+    if (nemesis->drawn.prunes && replica != NULL) let_prune(nemesis, replica->number);
+    return false;
+}
+
 static const struct session_fault {
     enum sim_fault fault;
     enum replay_phase phase;
@@ -103,6 +135,8 @@ static const struct session_fault {
     {SIM_FAULT_LEADER_IN_PLAN, REPLAY_PHASE_PLAN, leader_goes},
     {SIM_FAULT_LEADER_IN_FETCH, REPLAY_PHASE_FETCH, leader_goes},
     {SIM_FAULT_LEADER_AT_END, REPLAY_PHASE_DONE, leader_goes},
+    {SIM_FAULT_PRUNE, REPLAY_PHASE_FETCH, prune_all},
+    {SIM_FAULT_LEASE_END, REPLAY_PHASE_PLAN, prune_all},
 };
 #define SESSION_FAULTS (sizeof session_faults / sizeof session_faults[0])
 
@@ -201,10 +235,11 @@ static bool do_liar(struct nemesis *nemesis)
 }
 
 static const struct nemesis_fault faults[] = {
-    {SIM_FAULT_LAG, do_lag},   {SIM_FAULT_LAGGARDS, do_laggards},
+    {SIM_FAULT_LAG, do_lag},   {SIM_FAULT_LAGGARDS, do_laggards}, {SIM_FAULT_ANY, do_prune},
+    {SIM_FAULT_ANY, do_prune}, {SIM_FAULT_ANY, do_prune},
+
     {SIM_FAULT_ANY, do_wait}, /* Worth several times the odds: it stands for many. */
-    {SIM_FAULT_ANY, do_wait},  {SIM_FAULT_ANY, do_wait},
-    {SIM_FAULT_LIAR, do_liar},
+    {SIM_FAULT_ANY, do_wait},  {SIM_FAULT_ANY, do_wait},          {SIM_FAULT_LIAR, do_liar},
 };
 
 struct nemesis_faults nemesis_sync_faults(void)

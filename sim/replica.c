@@ -321,7 +321,7 @@ static enum mortar_status open_core(struct replica *replica, const struct mortar
     core->trace = (struct mortar_trace){on_trace, replica};
     return mortar_core_open(&replica->allocator, core, storage,
                             sim_machine_ops(replica->options.machine), &replica->machine,
-                            replica->method, &replica->core);
+                            &replica->prune.method, &replica->core);
 }
 
 static enum mortar_status open_all(struct replica *replica)
@@ -338,6 +338,7 @@ static enum mortar_status open_all(struct replica *replica)
     enum mortar_status status =
         mortar_sync_log_replay(&replica->allocator, &replica->options.replay, &replica->method);
     if (status != MORTAR_OK) return status;
+    prune_init(&replica->prune, &replica->allocator, replica->method);
     const struct virtual_log_host host = {replica, log_now_us, log_ready_at};
     struct mortar_storage storage;
     status = virtual_log_open(&replica->allocator, &replica->options.log, &host, &replica->disk,

@@ -16,6 +16,7 @@
 #include "mortar/core.h"
 #include "sim/machine.h"
 #include "sim/memory.h"
+#include "sim/prune.h"
 #include "sim/virtual_disk.h"
 #include "sim/virtual_log.h"
 
@@ -71,6 +72,7 @@ struct replica {
     struct virtual_log *log; /* The core's; gone with it. */
     struct sim_machine machine;
     struct mortar_sync_method *method;
+    struct prune prune; /* Around it. */
     struct work_queue works[2];
     struct prng prng;
     uint64_t opened_us;

@@ -34,6 +34,10 @@ static void note(struct replica *replica, const struct mortar_trace_event *event
     } else if (event->kind == MORTAR_TRACE_SYNC_OPEN) {
         judge_session_open(judges, replica->number, numbers[0]);
         session_moves(replica, REPLAY_PHASE_MATCH);
+    } else if (event->kind == MORTAR_TRACE_PRUNE) {
+        replica->sim->faults[SIM_FAULT_PRUNE]++;
+    } else if (event->kind == MORTAR_TRACE_LEASE_ENDED && numbers[1] != MORTAR_OK) {
+        replica->sim->faults[SIM_FAULT_LEASE_END]++;
     } else if (event->kind == MORTAR_TRACE_SYNC_PHASE) {
         session_moves(replica, numbers[2]);
     } else if (event->kind == MORTAR_TRACE_SYNC_CHUNK) {

@@ -77,6 +77,8 @@
     X(LEADER_IN_PLAN, "leader_in_plan", "... as a session asks for the plan")                      \
     X(LEADER_IN_FETCH, "leader_in_fetch", "... as a session fetches")                              \
     X(LEADER_AT_END, "leader_at_end", "... as a session ends")                                     \
+    X(PRUNE, "prune", "a log is pruned; one member keeps all of it")                               \
+    X(LEASE_END, "lease_end", "a lease on the log ends before its session")                        \
     X(MEMORY, "memory", "a reservation of memory fails")                                           \
     X(LIAR, "liar", "a member begins to lie as a source")                                          \
     X(LIE_BYTES, "lie_bytes", "an answer of a source has wrong bytes, or its end is missing")      \

@@ -151,6 +151,62 @@ static void verified_progress_survives_a_change_of_leader(void **state)
     finish(sim);
 }
 
+/* B to D keep nothing that they applied; A keeps the whole log. */
+static void prune_all_but_the_first(struct sim *sim)
+{
+    struct mortar_core_status status;
+    for (uint32_t i = B; i < E; i++) {
+        sim_status(sim, i, &status);
+        sim->replicas[i]->prune.to = status.applied;
+    }
+    SIM_EXPECT(sim, sim_run_ms(sim, 500));
+    SIM_EXPECT(sim, sim->faults[SIM_FAULT_PRUNE] >= 3);
+}
+
+/* C9: a lease holds back so much and no more. What its sources let go is fetched from the one that
+ * keeps it. */
+static void a_log_pruned_under_a_session_is_fetched_from_who_keeps_it(void **state)
+{
+    (void)state;
+    struct sim_options options = sessions_soon(6, 5);
+    options.replica.core.lease_bytes_max = 1000;
+    options.replica.replay.window_bytes = 64u << 20;
+    struct sim *sim = world(&options, 5);
+    SIM_EXPECT(sim, sim_elect(sim, B));
+    slow_bulk_towards(sim, E, 60000);
+    fall_behind(sim, E);
+    reach_mid_session(sim, E);
+    prune_all_but_the_first(sim);
+    SIM_EXPECT(sim, sim->faults[SIM_FAULT_LEASE_END] > 0);
+    SIM_EXPECT(sim, sim_run_until(sim, sim_converged, 120000));
+    finish(sim);
+}
+
+/* The leader's log begins above what is missing: another's plan is taken, which must close on the
+ * leader's base (C4). One that lies about it is found out, and asked by a later session. */
+static void a_plan_below_the_base_of_the_leader_must_close_on_it(void **state)
+{
+    (void)state;
+    struct sim_options options = sessions_soon(7, 5);
+    options.replica.replay.window_bytes = 64u << 20;
+    options.replica.replay.give_up_ms = 3000;
+    struct sim *sim = world(&options, 5);
+    SIM_EXPECT(sim, sim_elect(sim, B));
+    sim_isolate(sim, E);
+    SIM_EXPECT(sim, sim_run_ms(sim, NOTICED_MS));
+    SIM_EXPECT(sim, sim_fill(sim, B, ENTRIES, BYTES));
+    prune_all_but_the_first(sim);
+    sim->replicas[A]->lying = true;
+    sim->replicas[A]->lies_only = SIM_FAULT_LIE_PLAN;
+    sim_rejoin(sim, E);
+    SIM_EXPECT(sim, sim_run_ms(sim, 6000));
+    SIM_EXPECT(sim, !sim_is_current(sim, E));
+    SIM_EXPECT(sim, sim->faults[SIM_FAULT_LIE_PLAN] > 0);
+    sim->replicas[A]->lying = false;
+    SIM_EXPECT(sim, sim_run_until(sim, sim_converged, 120000));
+    finish(sim);
+}
+
 static bool is_dropped(struct sim *sim, uint32_t laggard, uint32_t source)
 {
     struct mortar_core_status status;
@@ -474,6 +530,8 @@ int main(void)
         cmocka_unit_test(a_cut_off_follower_is_served_by_several_and_by_the_leader_least),
         cmocka_unit_test(a_session_survives_the_death_of_its_source),
         cmocka_unit_test(verified_progress_survives_a_change_of_leader),
+        cmocka_unit_test(a_log_pruned_under_a_session_is_fetched_from_who_keeps_it),
+        cmocka_unit_test(a_plan_below_the_base_of_the_leader_must_close_on_it),
         cmocka_unit_test(a_lying_source_is_dropped_and_named),
         cmocka_unit_test(a_source_that_only_seems_to_lie_is_kept),
         cmocka_unit_test(an_empty_member_joins_catches_up_and_is_promoted),
