@@ -1,6 +1,6 @@
 # A thin front of meson and ninja; `make help` lists what there is.
 .DEFAULT_GOAL := all
-.PHONY: all deps demo test test-long check bench bench-group fuzz install format clean help
+.PHONY: all deps demo test test-long sim-bugs check bench bench-group fuzz install format clean help
 
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
@@ -22,6 +22,9 @@ test: deps ## everything that must pass, under 15 minutes on two cores
 
 test-long: deps ## the same with more seeds, more fuzzing, TSan for all
 	@tools/run_tests.sh --long
+
+sim-bugs: deps ## each planted bug is found by the simulator (some ten minutes)
+	@tools/sim_bugs.sh
 
 check: deps ## clang-tidy, cppcheck, iwyu and the quick checks
 	@tools/lint.sh

@@ -19,6 +19,9 @@ _Noreturn void mortar_panic(const char *file, int line, const char *message)
     struct sim *sim = swarm_now();
     if (sim != NULL) story_last(sim, line_to_stderr, NULL);
     (void)fprintf(stderr, "panic at %s:%d: %s\n", file, line, message);
+    if (sim != NULL && sim->verdict.failed) { /* The step was not over yet. */
+        (void)fprintf(stderr, "judge %s: %s\n", sim->verdict.judge, sim->verdict.text);
+    }
     if (sim != NULL) {
         (void)fprintf(stderr, "again: mortar-sim --seed %" PRIu64 "%s --story\n", sim->options.seed,
                       bugs_argument());

@@ -134,7 +134,7 @@ static bool apply_commands(struct mortar_work *work, struct apply_call *call,
     for (uint32_t i = 0; i < count; i++) {
         struct mortar_bytes reply = {0};
         if (work->machine_ops != NULL) reply = call->replies[i];
-        if (i < call->paused_at) {
+        if (i < call->paused_at || BUG(PAUSE_SKIPS)) {
             put_reply(work, reply);
             outcome->applied = commands[i].index;
             outcome->time_ms = commands[i].time_ms;
@@ -340,11 +340,12 @@ void apply_more(struct mortar_core *core)
     while (core->failure == MORTAR_OK && !core->stopped && !core->apply_reading &&
            !core->apply_running && !core->machine_held) {
         const uint64_t next = core->state.applied.position.index + 1;
-        if (next > core->committed.index) return;
+        const uint64_t last = BUG(APPLY_UNCOMMITTED) ? log_last(core).index : core->committed.index;
+        if (next > last) return;
         if (core->apply_retry_ms > core->now_ms) return; /* After a pause, or for lack of memory. */
         core->apply_reading = true;
-        if (log_read(core, next, core->committed.index, core->options.apply_bytes, on_apply_read,
-                     NULL) != MORTAR_OK) {
+        if (log_read(core, next, last, core->options.apply_bytes, on_apply_read, NULL) !=
+            MORTAR_OK) {
             core->apply_reading = false;
             return;
         }

@@ -247,7 +247,8 @@ static enum mortar_status on_part(struct mortar_core *core, const struct mortar_
     drive(core, &(struct raft_event){.type = RAFT_HEARD, .from = *from, .term = leads_term});
     struct peer *peer = peer_find(core, from);
     if (peer == NULL) return MORTAR_OK;
-    if (peer->part_buffer == NULL || peer->part_number != part.number) {
+    const bool other = peer->part_number != part.number && !BUG(PARTS_MIXED);
+    if (peer->part_buffer == NULL || other) {
         const enum mortar_status status = begin_parts(core, peer, &part);
         if (status != MORTAR_OK || peer->part_buffer == NULL) return status;
         if (peer->part_number != part.number) return MORTAR_OK;

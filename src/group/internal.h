@@ -19,6 +19,8 @@
 #ifndef GROUP_INTERNAL_H
 #define GROUP_INTERNAL_H
 
+#include "base/bug.h"
+#include "base/mark.h"
 #include "base/prng.h"
 #include "group/echo.h"
 #include "group/ring.h"

@@ -99,6 +99,7 @@ static uint64_t view_tail_room(void *context)
     if (last.index == base.position.index) return core->options.tail_bytes_max;
     const uint64_t held = core->storage.ops->bytes(core->storage.self, MORTAR_LOG_TAIL,
                                                    base.position.index + 1, last.index);
+    if (BUG(TAIL_UNBOUNDED)) return UINT64_MAX;
     return held >= core->options.tail_bytes_max ? 0 : core->options.tail_bytes_max - held;
 }
 
@@ -190,6 +191,7 @@ bool log_append_entry(struct mortar_core *core, const struct mortar_entry *entry
 /* Nothing from `from` on is durable any more, nor will be when what is under way ends. */
 static void unstore(struct mortar_core *core, uint64_t from)
 {
+    if (BUG(CUT_STAYS_STORED)) return;
     for (uint32_t i = 0; i < core->pending.count; i++) {
         struct pending *pending = ring_at(&core->pending, i);
         if (pending->kind == PENDING_APPEND && pending->value >= from) pending->value = from - 1;
@@ -223,7 +225,7 @@ void log_save_vote(struct mortar_core *core, uint64_t term,
     if (!expect(core)) return;
     struct mortar_storage_hard_state state = hard_state(core);
     state.term = term;
-    state.voted_for = *voted_for;
+    state.voted_for = BUG(VOTE_NOT_SAVED) ? (struct mortar_member_id){0} : *voted_for;
     const enum mortar_status status =
         core->storage.ops->save(core->storage.self, &state, core->next_token);
     submitted(core, status, PENDING_SAVE, term);

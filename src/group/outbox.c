@@ -154,7 +154,7 @@ static void push_frame(struct mortar_core *core, const struct mortar_member_id *
 {
     const struct mortar_effect effect = {.type = MORTAR_EFFECT_SEND,
                                          .send = {.to = *to, .lane = lane, .frame = frame}};
-    if (ordered && core->saves_pending > 0) {
+    if (ordered && core->saves_pending > 0 && !BUG(VOTE_TOLD_BEFORE_SAVED)) {
         if (!ring_push(&core->held, &effect)) mortar_buffer_release(frame);
         return;
     }
@@ -211,7 +211,8 @@ void outbox_send_frame(struct mortar_core *core, const struct mortar_member_id *
         return;
     }
     uint8_t *data = mortar_buffer_data(frame);
-    if (FRAME_HEADER_BYTES + payload_bytes > MORTAR_CONTROL_FRAME_BYTES_MAX) {
+    const bool fits = FRAME_HEADER_BYTES + payload_bytes <= MORTAR_CONTROL_FRAME_BYTES_MAX;
+    if (!fits && !BUG(LONG_FRAME)) {
         send_parts(core, peer, type,
                    (struct mortar_bytes){data + FRAME_HEADER_BYTES, payload_bytes}, ordered);
         mortar_buffer_release(frame);

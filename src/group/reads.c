@@ -155,7 +155,8 @@ static void run_ready(struct mortar_core *core)
 {
     if (core->machine_held) return; /* The state is being replaced. */
     for (struct query *query = core->queries; query != NULL; query = query->next) {
-        if (query->state != QUERY_APPLY || query->index > core->state.applied.position.index) {
+        const bool passed = query->index <= core->state.applied.position.index;
+        if (query->state != QUERY_APPLY || (!passed && !BUG(READ_BEFORE_APPLIED))) {
             continue;
         }
         struct mortar_work *work = work_new(core, WORK_QUERY, MORTAR_WORK_APPLY);
@@ -217,7 +218,8 @@ void reads_on_reply(struct mortar_core *core, const struct read_reply *message)
     for (struct query *query = core->queries; query != NULL; query = query->next) {
         if (query->state != QUERY_REMOTE && query->state != QUERY_NEW) continue;
         if (query->read_id_first == 0) continue;
-        if (message->id < query->read_id_first || message->id > query->read_id) continue;
+        const bool older = message->id < query->read_id_first && !BUG(OLD_READ_ANSWER);
+        if (older || message->id > query->read_id) continue;
         query->state = message->status == MORTAR_OK ? QUERY_APPLY : QUERY_NEW;
         query->index = message->index;
     }

@@ -401,7 +401,8 @@ void requests_on_forward(struct mortar_core *core, const struct mortar_member_id
                          const struct forward_request *message)
 {
     struct peer *peer = peer_find(core, from);
-    if (peer == NULL || is_forwarded_again(peer, message->id)) return;
+    if (peer == NULL) return;
+    if (is_forwarded_again(peer, message->id) && !BUG(FORWARDED_TWICE)) return;
     const struct request request = {.remote = true,
                                     .asker = *from,
                                     .forward_id = message->id,
@@ -466,7 +467,8 @@ void requests_on_leader_lost(struct mortar_core *core)
 {
     core->route_retry_ms = 0;
     while (core->forwarded.head != NULL) {
-        request_finish(core, core->forwarded.head, MORTAR_UNKNOWN);
+        request_finish(core, core->forwarded.head,
+                       BUG(UNKNOWN_IS_LOST) ? MORTAR_E_LOST : MORTAR_UNKNOWN);
     }
 }
 
@@ -477,7 +479,11 @@ void requests_on_truncate(struct mortar_core *core, uint64_t from)
     struct request *request = core->proposed.tail;
     while (request != NULL && request->last.index >= from) {
         struct request *previous = request->previous;
-        request_move(core, request, REQUEST_LIMBO);
+        if (BUG(CUT_IS_LOST)) {
+            request_finish(core, request, MORTAR_E_LOST);
+        } else {
+            request_move(core, request, REQUEST_LIMBO);
+        }
         request = previous;
     }
     for (request = core->changes.head; request != NULL; request = request->next) {
@@ -554,7 +560,7 @@ static void settle_request(struct mortar_core *core, struct request *request,
         request_finish(core, request, MORTAR_UNKNOWN); /* Nobody can tell any more. */
         return;
     }
-    if (term != request->first.term) {
+    if (term != request->first.term && !BUG(REPLY_OF_ANOTHER)) {
         /* Another entry is committed there. If an earlier one of ours was applied the batch
          * happened in part, and no definite word is true of all of it. */
         request_finish(core, request, request->touched ? MORTAR_UNKNOWN : MORTAR_E_LOST);
@@ -637,7 +643,7 @@ static void expire_list(struct mortar_core *core, struct request_list *list)
         next = request->next;
         if (request->deadline_ms > core->now_ms) continue;
         enum mortar_status status = leader_known ? MORTAR_E_TIMEOUT : MORTAR_E_NO_LEADER;
-        if (request->state != REQUEST_QUEUED) status = MORTAR_UNKNOWN;
+        if (request->state != REQUEST_QUEUED && !BUG(UNKNOWN_IS_TIMEOUT)) status = MORTAR_UNKNOWN;
         request_finish(core, request, status);
     }
 }

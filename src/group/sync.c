@@ -401,7 +401,8 @@ void sync_on_message(struct mortar_core *core, const struct mortar_member_id *fr
     }
     /* An answer to an earlier session is late: this one never asked for it. */
     if (!core->session_open) return;
-    if (message->to_session && message->session != core->session.id) return;
+    const bool ours = message->session == core->session.id || BUG(OLD_SESSION_ANSWER);
+    if (message->to_session && !ours) return;
     core->method->session->receive(core->session.self, &incoming);
     core->session.base.wake = true;
     sync_budget(core, BUDGET_SESSION_RECEIVE, began);

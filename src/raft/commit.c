@@ -16,6 +16,7 @@ void raft_commit_to(struct raft *raft, struct mortar_position position, struct r
 
 static uint64_t match_value(const struct raft *raft, const struct raft_member *member)
 {
+    if (member->self && BUG(LEADER_COUNTS_UNSTORED)) return raft->last.index;
     return member->self ? raft->stored_index : member->match;
 }
 
@@ -25,10 +26,11 @@ void raft_commit_by_counting(struct raft *raft, struct raft_effects *out)
 {
     ASSERT(raft->role == MORTAR_LEADER);
     const uint64_t reached = raft_members_reach(raft, match_value);
-    if (reached <= raft->commit_index || reached < raft->term_start) return;
+    if (reached <= raft->commit_index) return;
+    if (reached < raft->term_start && !BUG(COMMIT_OLD_TERM)) return;
     ASSERT(reached <= raft->last.index);
     const struct mortar_position position = raft_position_at(raft, reached);
-    ASSERT(position.term == raft->term);
+    ASSERT(position.term == raft->term || BUG(COMMIT_OLD_TERM));
     raft_commit_to(raft, position, out);
     raft_membership_advance(raft, out);
 }

@@ -69,7 +69,7 @@ void raft_convert_follower(struct raft *raft, uint64_t term, const struct mortar
 
     if (term_changed) RAFT_TRACE(raft, TERM, NULL, raft->term, term, 0, 0);
     raft->term = term;
-    raft->voted_for = *vote;
+    raft->voted_for = BUG(VOTE_TWICE) ? RAFT_NOBODY : *vote;
     raft->own_vote_stored = false;
     if (term_changed || vote_changed) raft_save_vote(raft, out);
     if (term_changed || leader_changed || role_before == MORTAR_LEADER) forget_term(raft);
@@ -120,7 +120,7 @@ void raft_convert_candidate(struct raft *raft, struct raft_effects *out)
     raft_save_vote(raft, out);
     role_move(raft, MORTAR_CANDIDATE, &RAFT_NOBODY);
     forget_term(raft);
-    forget_votes(raft);
+    if (!BUG(PRE_VOTE_COUNTS)) forget_votes(raft);
     push_role(raft, out);
 }
 
@@ -142,5 +142,5 @@ void raft_convert_leader(struct raft *raft, struct raft_effects *out)
         raft_progress_start(raft, &raft->members[i]);
     }
     push_role(raft, out);
-    raft_append_own(raft, MORTAR_ENTRY_NOOP, 1, out);
+    if (!BUG(NO_NOOP)) raft_append_own(raft, MORTAR_ENTRY_NOOP, 1, out);
 }

@@ -43,6 +43,7 @@ static void ask_for_votes(const struct raft *raft, bool pre, struct raft_effects
         effect->send.message = MESSAGE_VOTE_REQUEST;
         effect->send.vote_request =
             (struct vote_request){.term = term, .last = raft->last, .pre = pre};
+        if (BUG(HOLE_VOTES_BY_TAIL)) (void)raft_tail_last(raft, &effect->send.vote_request.last);
     }
 }
 
@@ -129,6 +130,6 @@ void raft_on_tick(struct raft *raft, struct raft_effects *out)
     }
     raft->leader_silent++;
     raft->unanswered_ticks++;
-    raft->election_elapsed++;
+    if (!raft->syncing || !BUG(SESSION_STOPS_TIMER)) raft->election_elapsed++;
     if (raft->election_elapsed >= raft->election_timeout) on_election_timeout(raft, out);
 }

@@ -224,6 +224,8 @@ void raft_reply_mismatch(const struct raft *raft, struct mortar_position hint,
 /* tail.c */
 void raft_tail_on_append(struct raft *raft, const struct append_request *message,
                          struct raft_effects *out);
+/* Where the tail ends; false: none is open. */
+bool raft_tail_last(const struct raft *raft, struct mortar_position *out_last);
 void raft_tail_refuse(const struct raft *raft, uint64_t tail_index, struct raft_effects *out);
 void raft_on_sync_begun(struct raft *raft, struct raft_effects *out);
 void raft_on_sync_ended(struct raft *raft, struct raft_effects *out);

@@ -38,14 +38,17 @@ uint64_t raft_members_reach(const struct raft *raft, raft_member_value *value)
     uint32_t count_new = 0;
     for (uint32_t i = 0; i < raft->member_count; i++) {
         const struct raft_member *member = &raft->members[i];
-        if (!raft_is_voter(member)) continue;
+        const bool voter = raft_is_voter(member);
+        const bool planted =
+            (BUG(REMOVED_LEADER_COUNTS) && member->self) || (BUG(LEARNER_COUNTS) && member->listed);
+        if (!voter && !planted) continue;
         const uint64_t reached = value(raft, member);
         if (member->voter_old) values_old[count_old++] = reached;
-        if (member->voter_new) values_new[count_new++] = reached;
+        if (member->voter_new || !voter) values_new[count_new++] = reached;
     }
     if (count_new == 0) return 0;
     const uint64_t reach_new = raft_quorum_value(values_new, count_new);
-    if (count_old == 0) return reach_new;
+    if (count_old == 0 || BUG(JOINT_ASKS_NEW_HALF)) return reach_new;
     return raft_min(reach_new, raft_quorum_value(values_old, count_old));
 }
 
@@ -91,8 +94,9 @@ static void say_goodbye(struct raft *raft, uint32_t count_before, struct raft_ef
 
 void raft_members_rebuild(struct raft *raft, struct raft_effects *out)
 {
-    const struct config *latest = &raft_config_latest(raft)->config;
     const struct config *committed = &raft->committed.config;
+    const struct config *latest =
+        BUG(COMMITTED_CONFIG_ONLY) ? committed : &raft_config_latest(raft)->config;
     const uint32_t count_before = raft->member_count;
     memcpy(raft->members_before, raft->members, count_before * sizeof raft->members[0]);
 

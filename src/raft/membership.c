@@ -44,6 +44,7 @@ void raft_config_revert(struct raft *raft, uint64_t index, struct raft_effects *
     while (raft->uncommitted_count > 0 && raft_config_latest(raft)->position.index >= index) {
         raft->uncommitted_count--;
     }
+    if (BUG(CONFIG_NOT_REVERTED)) raft->uncommitted_count = before;
     if (raft->uncommitted_count == before) return;
     RAFT_TRACE(raft, CONFIG_REVERTED, NULL, index, 0, 0, 0);
     raft_members_rebuild(raft, out);
@@ -125,7 +126,8 @@ enum mortar_status raft_on_change(struct raft *raft, const struct config_change 
 {
     if (raft->role != MORTAR_LEADER) return MORTAR_E_NOT_LEADER;
     if (count == 0 || count > MORTAR_MEMBERS_MAX) return MORTAR_E_INVALID;
-    if (!raft_may_propose(raft) || raft->uncommitted_count > 0) return MORTAR_E_CHANGING;
+    const bool may = raft_may_propose(raft) || BUG(CONFIG_BEFORE_NOOP);
+    if (!may || (raft->uncommitted_count > 0 && !BUG(CONFIG_ON_CONFIG))) return MORTAR_E_CHANGING;
     const enum mortar_status status =
         config_apply(&raft->committed.config, changes, count, &raft->config_scratch);
     if (status != MORTAR_OK) return status;
@@ -152,7 +154,7 @@ bool raft_membership_advance(struct raft *raft, struct raft_effects *out)
         return true;
     }
     const struct raft_member *self = raft_self(raft);
-    if (self != NULL && raft_is_voter(self)) return false;
+    if ((self != NULL && raft_is_voter(self)) || BUG(REMOVED_LEADER_STAYS)) return false;
     tell_commit(raft, out);
     raft_convert_follower(raft, raft->term, &raft->voted_for, &RAFT_NOBODY, out);
     return false;
@@ -166,6 +168,7 @@ static bool is_learner(const struct raft_member *member)
 /* Design 7: complete by its own word, and within resend_bytes of our end. */
 static bool is_whole(const struct raft *raft, const struct raft_member *member)
 {
+    if (BUG(PROMOTED_UNASKED)) return true;
     return member->whole && member->state == RAFT_REPLICATE &&
            raft_log_bytes(raft, member->match + 1, raft->last.index) <= raft->options.resend_bytes;
 }

@@ -19,14 +19,16 @@ struct append_reply *raft_reply(const struct raft *raft, enum append_outcome out
         .round = raft->round_seen,
         .sync_id = raft->leader_sync_id,
         .commit_index = raft->commit_index,
-        .whole = !raft->syncing && mortar_position_compare(raft->last, raft->voting) >= 0,
+        .whole = (!raft->syncing || BUG(HOLE_IS_WHOLE)) &&
+                 mortar_position_compare(raft->last, raft->voting) >= 0,
     };
     return &effect->send.append_reply;
 }
 
 void raft_reply_matched(struct raft *raft, struct raft_effects *out)
 {
-    const uint64_t match = raft_min(raft->stored_index, raft->matched);
+    const uint64_t durable = BUG(ACK_BEFORE_DURABLE) ? raft->last.index : raft->stored_index;
+    const uint64_t match = raft_min(durable, raft->matched);
     raft_voting_raise(raft, match); /* C12: from now on it is acknowledged. */
     raft->reply_waiting = match < raft->matched;
     raft_reply(raft, APPEND_MATCHED, out)->match_index = match;
@@ -243,7 +245,8 @@ static void take(struct raft *raft, const struct append_request *message,
 static void follow_commit(struct raft *raft, uint64_t leader_commit,
                           struct mortar_position in_message, struct raft_effects *out)
 {
-    const uint64_t index = raft_min(leader_commit, raft->matched);
+    const uint64_t known = BUG(COMMIT_BEYOND_MATCH) ? raft->last.index : raft->matched;
+    const uint64_t index = raft_min(leader_commit, known);
     if (index <= raft->commit_index) return;
     const bool just_came = in_message.index == index;
     raft_commit_to(raft, just_came ? in_message : raft_position_at(raft, index), out);
@@ -260,9 +263,11 @@ static void on_match(struct raft *raft, const struct append_request *message,
     }
     take(raft, message, &intake, out);
     raft->matched = raft_max(raft->matched, intake.end.index);
+    if (BUG(ACK_UNMATCHED)) raft->matched = raft->last.index;
     follow_commit(raft, message->commit_index, intake.commit, out);
     raft->reply_waiting = true;
-    if (message->count == 0 || raft->stored_index >= intake.end.index) {
+    const bool stored = raft->stored_index >= intake.end.index || BUG(ACK_BEFORE_DURABLE);
+    if (message->count == 0 || stored) {
         raft_reply_matched(raft, out);
     }
 }

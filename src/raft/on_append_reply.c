@@ -72,6 +72,7 @@ static void on_mismatch(struct raft *raft, struct raft_member *member,
         }
         break;
     case RAFT_REPLICATE:
+        if (BUG(LOST_APPEND_FORGOTTEN)) return;
         if (next < member->next) raft_progress_restart(raft, member, next);
         break;
     case RAFT_SYNC:
@@ -128,14 +129,14 @@ static void on_syncing(struct raft *raft, struct raft_member *member,
 void raft_on_append_reply(struct raft *raft, const struct mortar_member_id *from,
                           const struct append_reply *message, struct raft_effects *out)
 {
-    if (message->term > raft->term) { /* Thesis 3.3. */
+    if (message->term > raft->term && !BUG(TERM_NOT_ADOPTED)) { /* Thesis 3.3. */
         raft_convert_follower(raft, message->term, &RAFT_NOBODY, &RAFT_NOBODY, out);
         return;
     }
     struct raft_member *member = raft_member_find(raft, from);
     if (raft->role != MORTAR_LEADER) {
         raft_ignore(raft, from, MESSAGE_APPEND_REPLY, RAFT_IGNORED_NOT_LEADER);
-    } else if (message->term < raft->term) {
+    } else if (message->term < raft->term && !BUG(STALE_ACK_COUNTS)) {
         raft_ignore(raft, from, MESSAGE_APPEND_REPLY, RAFT_IGNORED_STALE_TERM);
     } else if (member == NULL) {
         raft_ignore(raft, from, MESSAGE_APPEND_REPLY, RAFT_IGNORED_NOT_MEMBER);

@@ -12,7 +12,7 @@
 enum mortar_status raft_read_begin(struct raft *raft, uint64_t *out_round, uint64_t *out_index)
 {
     if (raft->role != MORTAR_LEADER) return MORTAR_E_NOT_LEADER;
-    if (!raft_may_propose(raft)) return MORTAR_E_BUSY;
+    if (!raft_may_propose(raft) && !BUG(READ_BEFORE_NOOP)) return MORTAR_E_BUSY;
     if (raft->read_round == raft->read_sent) raft->read_round++;
     *out_round = raft->read_round;
     *out_index = raft->commit_index;
@@ -32,7 +32,7 @@ void raft_read_depart(struct raft *raft, struct raft_effects *out)
 
 static uint64_t round_value(const struct raft *raft, const struct raft_member *member)
 {
-    return member->self ? raft->read_sent : member->round;
+    return member->self || BUG(READ_ASKS_NOBODY) ? raft->read_sent : member->round;
 }
 
 void raft_read_confirm(struct raft *raft, struct raft_effects *out)

@@ -13,7 +13,9 @@
 static void tail_reply(const struct raft *raft, uint64_t tail_index, uint64_t first_missing,
                        struct raft_effects *out)
 {
-    struct append_reply *reply = raft_reply(raft, APPEND_SYNCING, out);
+    const bool acks = BUG(TAIL_ACKNOWLEDGED) && tail_index != 0 && first_missing == 0;
+    struct append_reply *reply = raft_reply(raft, acks ? APPEND_MATCHED : APPEND_SYNCING, out);
+    reply->match_index = acks ? tail_index : 0;
     reply->tail_index = tail_index;
     reply->first_missing = first_missing;
 }
@@ -42,6 +44,13 @@ static struct tail look_at_tail(const struct raft *raft)
     tail.open = raft->log.tail(raft->log.context, &base, &tail.last);
     tail.base = base.position;
     return tail;
+}
+
+bool raft_tail_last(const struct raft *raft, struct mortar_position *out_last)
+{
+    const struct tail tail = look_at_tail(raft);
+    if (tail.open) *out_last = tail.last;
+    return tail.open;
 }
 
 static bool tail_term_at(const struct raft *raft, const struct tail *tail, uint64_t index,

@@ -13,6 +13,7 @@ static bool is_sticky(const struct raft *raft, const struct vote_request *messag
  * acknowledged, even where we have lost it since. */
 static bool candidate_is_fresh(const struct raft *raft, struct mortar_position last)
 {
+    if (BUG(INDEX_BEFORE_TERM)) return last.index >= raft->last.index;
     return mortar_position_compare(last, raft->last) >= 0 &&
            mortar_position_compare(last, raft->voting) >= 0;
 }
@@ -61,8 +62,7 @@ static void on_vote(struct raft *raft, const struct mortar_member_id *from,
         return;
     }
     const bool later = message->term > raft->term;
-    const bool unbound = later || BUG(VOTE_TWICE);
-    const struct mortar_member_id voted = unbound ? RAFT_NOBODY : raft->voted_for;
+    const struct mortar_member_id voted = later ? RAFT_NOBODY : raft->voted_for;
     const bool again = mortar_member_id_equal(&voted, from);
     const bool fresh = candidate_is_fresh(raft, message->last);
     const bool granted = fresh && (again || mortar_member_id_is_none(&voted));
@@ -107,7 +107,7 @@ void raft_on_vote_reply(struct raft *raft, const struct mortar_member_id *from,
     const enum mortar_role wanted = message->pre ? MORTAR_PRE_CANDIDATE : MORTAR_CANDIDATE;
     const uint64_t term = message->pre ? raft->term + 1 : raft->term;
     struct raft_member *member = raft_member_find(raft, from);
-    if (raft->role != wanted || message->term != term) {
+    if (raft->role != wanted || (message->term != term && !BUG(STALE_VOTE_COUNTS))) {
         raft_ignore(raft, from, MESSAGE_VOTE_REPLY, RAFT_IGNORED_ROLE);
     } else if (member == NULL) {
         raft_ignore(raft, from, MESSAGE_VOTE_REPLY, RAFT_IGNORED_NOT_MEMBER);

@@ -201,6 +201,7 @@ static void match_found(struct replay_session *session, uint64_t index)
         return;
     }
     enum mortar_status status = MORTAR_OK;
+    if (BUG(CUT_COMMITTED)) index = mortar_sync_applied(session->sync);
     if (mortar_sync_log_last(session->sync).index > index) {
         status = mortar_sync_session_truncate(session->runtime, index + 1);
     }
@@ -233,6 +234,7 @@ void replay_match_step(struct replay_session *session)
         return;
     }
     if (!session->leader_known || must_wait(session)) return;
+    if (BUG(TRUSTS_LOCAL_TAIL)) lead->match_low = lead->match_high;
     if (lead->match_low >= lead->match_high) {
         match_found(session, lead->match_low);
         return;

@@ -5,6 +5,7 @@
  * that, since its log is then the one to follow.
  */
 #include "base/assert.h"
+#include "base/bug.h"
 #include "sync/replay_message.h"
 #include "sync/replay_serve.h"
 
@@ -102,7 +103,7 @@ static void on_match_request(struct replay_provider *provider,
         replay_match_point(&request, i - 1, &index, &asked);
         if (index > reply.last.index) continue;
         if (!mortar_sync_log_sum_at(provider->sync, index, &held)) break; /* Pruned. */
-        if (mortar_log_sum_equal(asked, held)) reply.agreed = index;
+        if (mortar_log_sum_equal(asked, held) || BUG(MATCH_BY_INDEX)) reply.agreed = index;
     }
     uint8_t bytes[REPLAY_MATCH_BYTES];
     struct writer out = writer_over(bytes, sizeof bytes);
@@ -148,6 +149,7 @@ static void on_plan_request(struct replay_provider *provider,
     };
     uint8_t bytes[REPLAY_CONTROL_BYTES_MAX];
     struct writer points = writer_over(bytes + REPLAY_PLAN_BYTES, sizeof bytes - REPLAY_PLAN_BYTES);
+    if (BUG(PLAN_UNCOMMITTED)) reply.commit = mortar_sync_log_last(provider->sync);
     if (request.from <= reply.commit.index && point_at(provider, request.from, &reply.after)) {
         reply.count = write_plan_points(provider, &request, reply.commit.index, &points);
         ASSERT(!points.failed);

@@ -118,7 +118,7 @@ static void observe_leader(struct replay_session *session)
     session->leader_known = known;
     if (known) session->leader = leader;
     const bool below = session->below.active && !session->below.closing;
-    if (below) {
+    if (below || BUG(LEADER_CHANGE_RESETS)) {
         replay_below_end(session);
         replay_queue_clear(session, replay_log_end(session));
         if (session->phase == REPLAY_PHASE_FETCH) {
@@ -170,7 +170,8 @@ static uint64_t owed_ms(const struct replay_session *session)
  * the session lasts: where a batch takes longer than stall_ms to arrive, plans would never end. */
 static void look_for_stall(struct replay_session *session)
 {
-    if (session->now_ms - session->progress_ms >= session->options.give_up_ms) {
+    const uint64_t idle_ms = session->now_ms - session->progress_ms;
+    if (idle_ms >= session->options.give_up_ms && !BUG(NEVER_GIVES_UP)) {
         replay_session_fail(session, MORTAR_E_STALLED);
         return;
     }
@@ -292,7 +293,8 @@ static void session_receive(void *self, const struct mortar_sync_incoming *messa
 {
     struct replay_session *const session = self;
     session->now_ms = mortar_sync_now_ms(session->sync);
-    const bool ours = message->session == mortar_sync_session_id(session->runtime);
+    const bool ours =
+        message->session == mortar_sync_session_id(session->runtime) || BUG(OLD_SESSION_ANSWER);
     if (!ours || is_over(session)) {
         session->bytes_discarded += message->bytes.bytes;
         return;

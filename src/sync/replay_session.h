@@ -21,6 +21,8 @@
 #ifndef SYNC_REPLAY_SESSION_H
 #define SYNC_REPLAY_SESSION_H
 
+#include "base/bug.h"
+#include "base/mark.h"
 #include "mortar/sync.h"
 #include "sync/replay_message.h"
 

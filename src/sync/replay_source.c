@@ -352,7 +352,7 @@ uint8_t replay_source_pick(const struct replay_session *session, const struct re
         if (session->below.active && session->below.source != i) continue;
         if (source->rest_until_ms > session->now_ms || was_asked(chunk, i)) continue;
         if (!urgent && !replay_source_room(session, source, chunk->bytes)) continue;
-        if (is_leader(session, source)) {
+        if (is_leader(session, source) && !BUG(LEADER_FIRST)) {
             leader = i;
             continue;
         }
