@@ -1,7 +1,8 @@
 /* base/mark.h - branch marks: how often the simulator came by the branches worth explaining.
  *
  * MARK(NAME) counts in a build with -Dbugs=true, and is nothing in every other one. It changes
- * nothing else. mortar-sim --marks prints the counts. A name stands in one place only.
+ * nothing else. mortar-sim --marks prints the counts. A name stands in one place only. What honest
+ * members never come by, such as a second leader of a term, has no mark: a judge looks there.
  */
 #ifndef BASE_MARK_H
 #define BASE_MARK_H

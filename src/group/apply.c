@@ -388,6 +388,9 @@ void apply_on_work(struct mortar_core *core, struct mortar_work *work)
         core->changed = true;
     }
     if (outcome->config_index != 0) adopt_config(&core->state, outcome);
-    if (outcome->paused) core->apply_retry_ms = core->now_ms + APPLY_PAUSE_MS;
+    if (outcome->paused) {
+        MARK(APPLY_PAUSED);
+        core->apply_retry_ms = core->now_ms + APPLY_PAUSE_MS;
+    }
     if (!core->stopped && core->failure == MORTAR_OK) requests_on_applied(core, work);
 }

@@ -43,6 +43,7 @@ static void send_jobs_finish(struct mortar_core *core)
         const bool current = core->failure == MORTAR_OK && !core->stopped &&
                              raft_role(core->raft) == MORTAR_LEADER &&
                              job->append.term == raft_term(core->raft);
+        if (!current) MARK(SEND_SUPERSEDED);
         if (current) send_job_finish(core, job);
         send_job_free(core, job);
     }
@@ -90,6 +91,7 @@ static void send_heartbeat(struct mortar_core *core, const struct mortar_member_
         if (!mortar_member_id_equal(&job->to, to) || job->append.term != append->term) continue;
         if (job->append.sync_id != append->sync_id) continue;
         if (job->append.prev.index >= append->prev.index) break;
+        MARK(HEARTBEAT_OVERTAKES);
         heartbeat.prev = job->append.prev;
         heartbeat.tail_restart = job->append.tail_restart;
         break;
@@ -270,7 +272,10 @@ static void reopen_tail(struct mortar_core *core, const struct mortar_anchor_poi
 {
     struct mortar_anchor_point old_base;
     struct mortar_position old_last;
-    if (log_tail(core, &old_base, &old_last)) log_tail_drop(core);
+    if (log_tail(core, &old_base, &old_last)) {
+        MARK(TAIL_REOPENED);
+        log_tail_drop(core);
+    }
     session_cut_tail_configs(core, 0);
     log_tail_open(core, base);
 }

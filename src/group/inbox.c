@@ -45,6 +45,7 @@ static bool known_sum_at_prev(const struct mortar_core *core, const struct appen
     }
     if (message->sync_id != 0 &&
         mortar_position_equal(message->prev, message->tail_base.position)) {
+        MARK(VERIFY_FROM_TAIL_BASE);
         *out_after = message->tail_base;
         return true;
     }
@@ -87,6 +88,7 @@ static enum mortar_status verify_entries(const struct mortar_core *core,
     if (message->prev.index < log_base(core).position.index) {
         return verify_from_base(core, message);
     }
+    MARK(APPEND_ABOVE_GAP);
     return MORTAR_OK; /* Above a gap: nothing of it enters the log. */
 }
 
@@ -171,13 +173,17 @@ static enum mortar_status add_joiner(struct mortar_core *core, const struct mort
                                      const struct join_request *request)
 {
     if (raft_role(core->raft) != MORTAR_LEADER) return MORTAR_E_NOT_LEADER;
-    if (config_find(raft_config(core->raft), from) != NULL) return MORTAR_OK;
+    if (config_find(raft_config(core->raft), from) != NULL) {
+        MARK(JOIN_AGAIN);
+        return MORTAR_OK;
+    }
     struct config_change change = {
         .kind = request->observer ? CONFIG_ADD_OBSERVER : CONFIG_ADD_LEARNER, .member = *from};
     memcpy(change.address, request->address, sizeof change.address);
     const struct raft_event event = {.type = RAFT_CHANGE,
                                      .change = {.changes = &change, .count = 1}};
     const enum mortar_status status = drive(core, &event);
+    if (status == MORTAR_E_CHANGING) MARK(JOIN_WAITS);
     return status == MORTAR_OK ? MORTAR_E_CHANGING : status;
 }
 
@@ -207,6 +213,7 @@ static enum mortar_status on_join_reply(struct mortar_core *core, struct mortar_
     }
     const struct peer *leader = peer_find(core, &reply.leader);
     if (reply.status != MORTAR_E_NOT_LEADER || leader == NULL) return MORTAR_OK;
+    MARK(JOIN_REDIRECTED);
     core->join_turn = (uint32_t)(leader - core->peers);
     core->join_tick = core->ticks + 1;
     return MORTAR_OK;
@@ -223,9 +230,15 @@ static enum mortar_status begin_parts(struct mortar_core *core, struct peer *pee
 {
     /* Numbers rise: a part of an earlier message is late, one of a later message says that the
      * rest of this one was lost. */
-    if (peer->part_buffer != NULL && part->number < peer->part_number) return MORTAR_OK;
+    if (peer->part_buffer != NULL && part->number < peer->part_number) {
+        MARK(PART_LATE);
+        return MORTAR_OK;
+    }
     peer_forget_parts(peer);
-    if (part->offset != 0) return MORTAR_OK; /* The start was lost: wait for the next message. */
+    if (part->offset != 0) { /* The start was lost: wait for the next message. */
+        MARK(PART_START_LOST);
+        return MORTAR_OK;
+    }
     if (part->total_bytes > LONG_MESSAGE_BYTES_MAX) return MORTAR_E_PROTOCOL;
     peer->part_buffer = mortar_buffer_new(&core->allocator, part->total_bytes);
     if (peer->part_buffer == NULL) return MORTAR_OK; /* As if lost. */
@@ -258,6 +271,7 @@ static enum mortar_status on_part(struct mortar_core *core, const struct mortar_
         return MORTAR_E_PROTOCOL;
     }
     if (part.offset != peer->part_got) { /* One was lost or came twice. */
+        MARK(PART_LOST_OR_TWICE);
         if (part.offset > peer->part_got) peer_forget_parts(peer);
         return MORTAR_OK;
     }
@@ -267,6 +281,7 @@ static enum mortar_status on_part(struct mortar_core *core, const struct mortar_
     peer->part_got += (uint32_t)part.bytes.bytes;
     if (peer->part_got < peer->part_total) return MORTAR_OK;
 
+    MARK(PARTS_WHOLE);
     struct mortar_buffer *whole = peer->part_buffer;
     struct frame_header whole_header = *header;
     whole_header.type = peer->part_type;

@@ -27,13 +27,17 @@ void lease_on_message(struct mortar_core *core, const struct mortar_member_id *f
 {
     struct held_lease *lease = find_lease(core, from);
     if (message->ended) {
-        if (lease != NULL && lease->session == message->session) remove_lease(core, lease);
+        if (lease != NULL && lease->session == message->session) {
+            MARK(LEASE_DONE);
+            remove_lease(core, lease);
+        }
         return;
     }
     if (lease == NULL || lease->session != message->session) {
         if (lease == NULL && core->lease_count == MORTAR_MEMBERS_MAX) return;
         if (lease == NULL) lease = &core->leases[core->lease_count++];
         *lease = (struct held_lease){.member = *from, .session = message->session};
+        MARK(LEASE_BEGINS);
         TRACE(core, LEASE, from, message->session, message->from_index, message->bytes_max);
     }
     const uint64_t bytes_limit = core->options.lease_bytes_max;
@@ -61,7 +65,10 @@ void lease_expire(struct mortar_core *core)
             i++;
             continue;
         }
-        if (!lease->ended) end_lease(core, lease, MORTAR_E_TIMEOUT);
+        if (!lease->ended) {
+            MARK(LEASE_EXPIRED);
+            end_lease(core, lease, MORTAR_E_TIMEOUT);
+        }
         remove_lease(core, lease);
     }
 }

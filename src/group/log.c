@@ -194,7 +194,10 @@ static void unstore(struct mortar_core *core, uint64_t from)
     if (BUG(CUT_STAYS_STORED)) return;
     for (uint32_t i = 0; i < core->pending.count; i++) {
         struct pending *pending = ring_at(&core->pending, i);
-        if (pending->kind == PENDING_APPEND && pending->value >= from) pending->value = from - 1;
+        if (pending->kind == PENDING_APPEND && pending->value >= from) {
+            MARK(CUT_UNDER_WAY);
+            pending->value = from - 1;
+        }
     }
     if (core->stored >= from) core->stored = from - 1;
 }

@@ -125,6 +125,7 @@ static void link_change(struct mortar_core *core, const struct mortar_member_id 
     if (lane == MORTAR_LANE_CONTROL) {
         drive(core, &(struct raft_event){.type = RAFT_LINK, .from = *member, .up = up});
         if (!up && mortar_member_id_equal(member, &core->last_leader)) {
+            MARK(LEADER_LINK_LOST);
             requests_on_leader_lost(core);
             reads_on_leader_link(core);
         }
@@ -155,6 +156,7 @@ static void push_frame(struct mortar_core *core, const struct mortar_member_id *
     const struct mortar_effect effect = {.type = MORTAR_EFFECT_SEND,
                                          .send = {.to = *to, .lane = lane, .frame = frame}};
     if (ordered && core->saves_pending > 0 && !BUG(VOTE_TOLD_BEFORE_SAVED)) {
+        MARK(HELD_BEHIND_SAVE);
         if (!ring_push(&core->held, &effect)) mortar_buffer_release(frame);
         return;
     }
@@ -213,6 +215,7 @@ void outbox_send_frame(struct mortar_core *core, const struct mortar_member_id *
     uint8_t *data = mortar_buffer_data(frame);
     const bool fits = FRAME_HEADER_BYTES + payload_bytes <= MORTAR_CONTROL_FRAME_BYTES_MAX;
     if (!fits && !BUG(LONG_FRAME)) {
+        MARK(SENT_IN_PARTS);
         send_parts(core, peer, type,
                    (struct mortar_bytes){data + FRAME_HEADER_BYTES, payload_bytes}, ordered);
         mortar_buffer_release(frame);

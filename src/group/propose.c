@@ -12,8 +12,12 @@
 uint64_t propose_clock(const struct mortar_core *core)
 {
     const uint64_t before = core->log_time_ms;
-    if (core->wall_ms <= before) return before;
+    if (core->wall_ms <= before) {
+        MARK(CLOCK_BEHIND);
+        return before;
+    }
     if (core->wall_ms - before > core->options.time_gap_ms) {
+        MARK(CLOCK_CAPPED);
         return before + core->options.time_gap_ms;
     }
     return core->wall_ms;
@@ -55,6 +59,7 @@ void propose_time(struct mortar_core *core)
     const struct raft_event event = {
         .type = RAFT_PROPOSE,
         .propose = {.kind = MORTAR_ENTRY_TIME, .count = 1, .bytes = RECORD_HEADER_BYTES}};
+    MARK(TIME_ENTRY);
     (void)drive(core, &event); /* Refused: the next tick asks again. */
 }
 
@@ -118,7 +123,10 @@ static void finish_feeds(struct mortar_core *core, uint32_t count)
     struct request *request = core->proposed.tail;
     for (uint32_t i = 0; i < count && request != NULL; i++) {
         struct request *previous = request->previous;
-        if (request->kind == MORTAR_REQUEST_FEED) request_finish(core, request, MORTAR_OK);
+        if (request->kind == MORTAR_REQUEST_FEED) {
+            MARK(FEED_ANSWERED);
+            request_finish(core, request, MORTAR_OK);
+        }
         request = previous;
     }
 }
@@ -143,6 +151,7 @@ static bool propose_commands(struct mortar_core *core)
     core->proposal_count = requests;
     const enum mortar_status status = drive(core, &event);
     if (status == MORTAR_OK && core->failure == MORTAR_OK) finish_feeds(core, requests);
+    if (status != MORTAR_OK) MARK(PROPOSAL_WAITS);
     core->proposal_count = 0;
     mortar_buffer_release(core->proposal_records);
     core->proposal_records = NULL;
@@ -179,9 +188,11 @@ static bool propose_change(struct mortar_core *core, struct request *request)
     }
     if (core->failure != MORTAR_OK) return false;
     if (status == MORTAR_E_CHANGING || status == MORTAR_E_BUSY || status == MORTAR_E_NOT_LEADER) {
+        MARK(CHANGE_WAITS);
         return false;
     }
     if (status != MORTAR_OK) {
+        MARK(CHANGE_REFUSED);
         request_finish(core, request, status);
         return true;
     }

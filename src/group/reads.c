@@ -127,6 +127,7 @@ static void ask_leader(struct mortar_core *core)
         if (query->read_id_first == 0) query->read_id_first = request.id;
         query->asked_ms = core->now_ms;
     }
+    MARK(READ_REMOTE);
     outbox_send(core, &leader, MESSAGE_READ_REQUEST, &request);
 }
 
@@ -214,12 +215,18 @@ void reads_on_request(struct mortar_core *core, const struct mortar_member_id *f
 
 void reads_on_reply(struct mortar_core *core, const struct read_reply *message)
 {
-    if (message->status != MORTAR_OK) core->route_retry_ms = core->now_ms + REFUSED_RETRY_MS;
+    if (message->status != MORTAR_OK) {
+        MARK(READ_REFUSED);
+        core->route_retry_ms = core->now_ms + REFUSED_RETRY_MS;
+    }
     for (struct query *query = core->queries; query != NULL; query = query->next) {
         if (query->state != QUERY_REMOTE && query->state != QUERY_NEW) continue;
         if (query->read_id_first == 0) continue;
         const bool older = message->id < query->read_id_first && !BUG(OLD_READ_ANSWER);
-        if (older || message->id > query->read_id) continue;
+        if (older || message->id > query->read_id) {
+            MARK(READ_OTHER_ANSWER);
+            continue;
+        }
         query->state = message->status == MORTAR_OK ? QUERY_APPLY : QUERY_NEW;
         query->index = message->index;
     }
@@ -268,8 +275,12 @@ void reads_on_work(struct mortar_core *core, struct mortar_work *work)
 static enum mortar_status reason_to_expire(const struct mortar_core *core,
                                            const struct query *query)
 {
-    if (core->session_open && query->state == QUERY_APPLY) return MORTAR_E_INCOMPLETE;
+    if (core->session_open && query->state == QUERY_APPLY) {
+        MARK(READ_INCOMPLETE);
+        return MORTAR_E_INCOMPLETE;
+    }
     if (mortar_member_id_is_none(&core->last_leader) && query->state == QUERY_NEW) {
+        MARK(READ_NO_LEADER);
         return MORTAR_E_NO_LEADER;
     }
     return MORTAR_E_TIMEOUT;

@@ -330,6 +330,7 @@ static void forward(struct mortar_core *core, struct request *request,
         .count = request->count,
         .items = {mortar_buffer_data(request->items), mortar_buffer_bytes(request->items)},
     };
+    MARK(FORWARDED);
     request->forward_id = message.id;
     request->forwarded_to = *leader;
     request_move(core, request, REQUEST_FORWARDED);
@@ -344,6 +345,7 @@ static void route_list(struct mortar_core *core, struct request_list *list,
         next = request->next;
         if (request->state != REQUEST_QUEUED) continue;
         if (request->remote || request->entry_kind == MORTAR_ENTRY_MARKER) {
+            MARK(SENT_BACK);
             request_finish(core, request, MORTAR_E_NOT_LEADER);
         } else if (core->removed) {
             request_finish(core, request, MORTAR_E_REMOVED); /* As those that come from now on. */
@@ -392,7 +394,10 @@ static bool is_forwarded_again(struct peer *peer, uint64_t number)
         return false;
     }
     const uint64_t age = peer->forward_top - number;
-    if (age >= 64 || (peer->forward_window >> age & 1) != 0) return true;
+    if (age >= 64 || (peer->forward_window >> age & 1) != 0) {
+        MARK(FORWARD_TWICE);
+        return true;
+    }
     peer->forward_window |= (uint64_t)1 << age;
     return false;
 }
@@ -445,6 +450,7 @@ void requests_on_reply(struct mortar_core *core, const struct mortar_member_id *
     struct request *request = find_forwarded(core, message->id);
     if (request == NULL || !mortar_member_id_equal(from, &request->forwarded_to)) return;
     if (message->status == MORTAR_E_NOT_LEADER) {
+        MARK(FORWARD_REFUSED);
         /* It was not proposed, so it may be sent again: a moment later, or to the next leader. */
         core->route_retry_ms = core->now_ms + ROUTE_RETRY_MS;
         request_move(core, request, REQUEST_QUEUED);
@@ -467,6 +473,7 @@ void requests_on_leader_lost(struct mortar_core *core)
 {
     core->route_retry_ms = 0;
     while (core->forwarded.head != NULL) {
+        MARK(FORWARD_UNKNOWN);
         request_finish(core, core->forwarded.head,
                        BUG(UNKNOWN_IS_LOST) ? MORTAR_E_LOST : MORTAR_UNKNOWN);
     }
@@ -482,12 +489,14 @@ void requests_on_truncate(struct mortar_core *core, uint64_t from)
         if (BUG(CUT_IS_LOST)) {
             request_finish(core, request, MORTAR_E_LOST);
         } else {
+            MARK(LIMBO);
             request_move(core, request, REQUEST_LIMBO);
         }
         request = previous;
     }
     for (request = core->changes.head; request != NULL; request = request->next) {
         if (request->state != REQUEST_PROPOSED || request->last.index < from) continue;
+        MARK(CHANGE_LIMBO);
         request->state = REQUEST_LIMBO; /* The same list. */
     }
 }
@@ -563,6 +572,7 @@ static void settle_request(struct mortar_core *core, struct request *request,
     if (term != request->first.term && !BUG(REPLY_OF_ANOTHER)) {
         /* Another entry is committed there. If an earlier one of ours was applied the batch
          * happened in part, and no definite word is true of all of it. */
+        if (!request->touched) MARK(LIMBO_LOST);
         request_finish(core, request, request->touched ? MORTAR_UNKNOWN : MORTAR_E_LOST);
         return;
     }
@@ -577,7 +587,11 @@ static void settle_request(struct mortar_core *core, struct request *request,
                        (struct mortar_bytes){walk->replies.data + begin, end - begin},
                        (uint32_t)(last - first + 1));
     }
-    if (last < request->last.index) return;
+    if (last < request->last.index) {
+        MARK(SETTLED_IN_PART);
+        return;
+    }
+    if (request->state == REQUEST_LIMBO) MARK(LIMBO_HAPPENED);
     request_finish(core, request, request->replies_lost ? MORTAR_UNKNOWN : MORTAR_OK);
 }
 
@@ -644,6 +658,7 @@ static void expire_list(struct mortar_core *core, struct request_list *list)
         if (request->deadline_ms > core->now_ms) continue;
         enum mortar_status status = leader_known ? MORTAR_E_TIMEOUT : MORTAR_E_NO_LEADER;
         if (request->state != REQUEST_QUEUED && !BUG(UNKNOWN_IS_TIMEOUT)) status = MORTAR_UNKNOWN;
+        if (request->state == REQUEST_QUEUED) MARK(EXPIRED_QUEUED);
         request_finish(core, request, status);
     }
 }
@@ -683,6 +698,7 @@ static bool cancel_in(struct mortar_core *core, struct request_list *list, uint6
         if (request->remote || request->id != id) continue;
         if (request->entry_kind == MORTAR_ENTRY_MARKER) continue;
         const bool sent = request->state != REQUEST_QUEUED;
+        if (sent) MARK(CANCELLED_UNKNOWN);
         request_finish(core, request, sent ? MORTAR_UNKNOWN : MORTAR_E_CANCELLED);
         return true;
     }

@@ -47,7 +47,10 @@ void restore_begin(struct mortar_core *core)
 {
     struct mortar_anchor_point base;
     struct mortar_position tail_last;
-    if (log_tail(core, &base, &tail_last)) log_tail_drop(core);
+    if (log_tail(core, &base, &tail_last)) {
+        MARK(RESTORE_DROPS_TAIL);
+        log_tail_drop(core);
+    }
     core->stored = log_last(core).index; /* What is there after a start is durable. */
     core->restored = log_base(core).position.index;
     core->restoring = core->restored < core->stored;
@@ -92,6 +95,7 @@ static void on_read(struct mortar_core *core, void *argument, enum mortar_status
         return;
     }
     if (core->restored < core->stored) return;
+    MARK(RESTORED);
     core->restoring = false;
     core->changed = true;
 }

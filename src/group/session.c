@@ -13,6 +13,7 @@
 void session_open(struct mortar_core *core, struct mortar_position prev, uint64_t leader_commit,
                   struct mortar_bytes entries, uint32_t count)
 {
+    if (!core->session_open && core->now_ms < core->session_retry_ms) MARK(SESSION_RESTS);
     if (core->session_open || core->stopped || core->now_ms < core->session_retry_ms) return;
     /* Not one configuration of the tail may be missed, so their places are found before. */
     if (!ring_reserve(&core->tail_configs, TAIL_CONFIGS_MAX)) return; /* The next append asks. */
@@ -136,8 +137,10 @@ void session_ready(struct mortar_core *core, struct mortar_position position)
     const bool meets = mortar_position_equal(base.position, last) &&
                        log_sum_at(core, last.index, &sum) && mortar_log_sum_equal(base.sum, sum);
     if (meets && !BUG(TAIL_DROPPED)) {
+        MARK(TAIL_ADOPTED);
         adopt_tail(core);
     } else {
+        MARK(TAIL_UNMET);
         drop_tail(core);
     }
     end_session(core, MORTAR_OK);

@@ -165,7 +165,10 @@ static void on_sync_read(struct mortar_core *core, void *argument, enum mortar_s
 {
     struct sync_read read = *(struct sync_read *)argument;
     core_release(core, argument, sizeof read);
-    if (!read.owner->alive || read.owner->generation != read.generation) return;
+    if (!read.owner->alive || read.owner->generation != read.generation) {
+        MARK(READ_OUTLIVES_OWNER);
+        return;
+    }
     struct mortar_log_run shared = {0};
     if (status == MORTAR_OK) {
         shared = *run;
@@ -384,7 +387,10 @@ void sync_on_message(struct mortar_core *core, const struct mortar_member_id *fr
                      struct mortar_buffer *frame)
 {
     struct peer *peer = peer_find(core, from);
-    if (peer == NULL || is_duplicate(peer, message->sequence)) return;
+    if (peer == NULL || is_duplicate(peer, message->sequence)) {
+        MARK(SYNC_TWICE);
+        return;
+    }
     const struct mortar_sync_incoming incoming = {.from = *from,
                                                   .session = message->session,
                                                   .bytes = message->bytes,
@@ -402,7 +408,10 @@ void sync_on_message(struct mortar_core *core, const struct mortar_member_id *fr
     /* An answer to an earlier session is late: this one never asked for it. */
     if (!core->session_open) return;
     const bool ours = message->session == core->session.id || BUG(OLD_SESSION_ANSWER);
-    if (message->to_session && !ours) return;
+    if (message->to_session && !ours) {
+        MARK(SYNC_OLD_SESSION);
+        return;
+    }
     core->method->session->receive(core->session.self, &incoming);
     core->session.base.wake = true;
     sync_budget(core, BUDGET_SESSION_RECEIVE, began);

@@ -27,7 +27,10 @@ void raft_commit_by_counting(struct raft *raft, struct raft_effects *out)
     ASSERT(raft->role == MORTAR_LEADER);
     const uint64_t reached = raft_members_reach(raft, match_value);
     if (reached <= raft->commit_index) return;
-    if (reached < raft->term_start && !BUG(COMMIT_OLD_TERM)) return;
+    if (reached < raft->term_start && !BUG(COMMIT_OLD_TERM)) {
+        MARK(COMMIT_WAITS_FOR_TERM);
+        return;
+    }
     ASSERT(reached <= raft->last.index);
     const struct mortar_position position = raft_position_at(raft, reached);
     ASSERT(position.term == raft->term || BUG(COMMIT_OLD_TERM));

@@ -74,6 +74,8 @@ void raft_convert_follower(struct raft *raft, uint64_t term, const struct mortar
     if (term_changed || vote_changed) raft_save_vote(raft, out);
     if (term_changed || leader_changed || role_before == MORTAR_LEADER) forget_term(raft);
     role_move(raft, MORTAR_FOLLOWER, leader);
+    if (role_before == MORTAR_LEADER) MARK(LEADER_STEPS_DOWN);
+    if (role_before == MORTAR_CANDIDATE) MARK(CANDIDATE_YIELDS);
     if (role_before == MORTAR_LEADER) raft_election_arm(raft);
 
     const bool leader_known = !mortar_member_id_is_none(leader);

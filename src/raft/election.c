@@ -71,6 +71,7 @@ static void on_election_timeout(struct raft *raft, struct raft_effects *out)
 {
     raft_election_arm(raft);
     if (!raft_electable(raft)) {
+        MARK(NOT_ELECTABLE);
         raft_forget_leader(raft, out);
         return;
     }
@@ -99,6 +100,7 @@ static void probe_the_silent(struct raft *raft)
         struct raft_member *member = &raft->members[i];
         if (member->self || member->state != RAFT_REPLICATE) continue;
         if (member->silent_ticks < raft->options.election_ticks_min) continue;
+        MARK(SILENT_PROBED);
         raft_progress_move(raft, member, RAFT_PROBE, member->match + 1);
     }
 }
@@ -106,6 +108,7 @@ static void probe_the_silent(struct raft *raft)
 static void leader_tick(struct raft *raft, struct raft_effects *out)
 {
     if (raft_members_reach(raft, heard_value) == 0) {
+        MARK(QUORUM_LOST);
         RAFT_TRACE(raft, QUORUM_LOST, NULL, raft->term, 0, 0, 0);
         raft_convert_follower(raft, raft->term, &raft->voted_for, &RAFT_NOBODY, out);
         return;

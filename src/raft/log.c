@@ -61,11 +61,15 @@ void raft_truncate(struct raft *raft, uint64_t index, struct raft_effects *out)
     ASSERT(index > raft->commit_index);
     ASSERT(index > raft->matched);
     ASSERT(index <= raft->last.index);
+    MARK(LOG_CUT);
     RAFT_TRACE(raft, TRUNCATE, NULL, index, raft->last.index, 0, 0);
     raft_push(out, RAFT_TRUNCATE)->index = index;
     raft->last = raft_position_at(raft, index - 1);
     raft->stored_index = raft_min(raft->stored_index, raft->last.index);
-    if (raft->voting.index >= index) raft->voting = raft->last;
+    if (raft->voting.index >= index) {
+        MARK(VOTING_LOWERED);
+        raft->voting = raft->last;
+    }
     raft_config_revert(raft, index, out);
 }
 
@@ -133,6 +137,7 @@ void raft_log_refresh(struct raft *raft, struct raft_effects *out)
     const bool voting_was_held = raft->voting.index <= raft->last.index;
     if (cut && base.index == raft->base_index && voting_was_held &&
         !view_holds(raft, raft->voting) && mortar_position_compare(view_last, raft->voting) < 0) {
+        MARK(VOTING_LOWERED_BY_SESSION);
         raft->voting = view_last;
     }
     /* An installed state brings its own configuration: what stood above the commit index is not
@@ -142,7 +147,10 @@ void raft_log_refresh(struct raft *raft, struct raft_effects *out)
     raft->last = view_last;
     raft->base_index = base.index;
     if (cut) raft->stored_index = raft_min(raft->stored_index, raft->commit_index);
-    if (cut) raft->matched = raft->commit_index;
+    if (cut) {
+        MARK(LOG_CUT_BY_SESSION);
+        raft->matched = raft->commit_index;
+    }
     if (view_last.term > raft->term) { /* Thesis 3.3; a founder's first entry, too. */
         raft_convert_follower(raft, view_last.term, &RAFT_NOBODY, &RAFT_NOBODY, out);
     }

@@ -49,6 +49,7 @@ uint64_t raft_members_reach(const struct raft *raft, raft_member_value *value)
     if (count_new == 0) return 0;
     const uint64_t reach_new = raft_quorum_value(values_new, count_new);
     if (count_old == 0 || BUG(JOINT_ASKS_NEW_HALF)) return reach_new;
+    MARK(JOINT_QUORUM);
     return raft_min(reach_new, raft_quorum_value(values_old, count_old));
 }
 
@@ -88,6 +89,7 @@ static void say_goodbye(struct raft *raft, uint32_t count_before, struct raft_ef
     for (uint32_t i = 0; i < count_before; i++) {
         struct raft_member *before = &raft->members_before[i];
         if (before->self || raft_member_find(raft, &before->id) != NULL) continue;
+        MARK(GOODBYE);
         raft_send_heartbeat(raft, before, out);
     }
 }

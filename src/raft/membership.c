@@ -46,6 +46,7 @@ void raft_config_revert(struct raft *raft, uint64_t index, struct raft_effects *
     }
     if (BUG(CONFIG_NOT_REVERTED)) raft->uncommitted_count = before;
     if (raft->uncommitted_count == before) return;
+    MARK(CONFIG_REVERTED);
     RAFT_TRACE(raft, CONFIG_REVERTED, NULL, index, 0, 0, 0);
     raft_members_rebuild(raft, out);
     announce(raft, out);
@@ -61,6 +62,7 @@ static void commit_config(struct raft *raft, struct mortar_position position,
     raft_members_rebuild(raft, out);
     raft_push(out, RAFT_CONFIG);
     if (config->joint || !was_member || config_find(config, self) != NULL) return;
+    MARK(REMOVED);
     raft_push(out, RAFT_REMOVED);
 }
 
@@ -104,11 +106,13 @@ void raft_on_sync_config(struct raft *raft, uint64_t index, const struct config 
     struct mortar_position position = {.index = index};
     (void)raft_term_at(raft, index, &position.term); /* Unknown below an installed base. */
     if (index <= raft->commit_index) {
+        MARK(SESSION_CONFIG_COMMITTED);
         commit_config(raft, position, config, out);
         trace_config(raft);
         return;
     }
     if (raft->uncommitted_count == RAFT_CONFIGS_MAX) {
+        MARK(TAIL_CONFIGS_FULL);
         raft_commit_to(raft, raft->uncommitted[0].position, out);
     }
     raft_config_push(raft, position, config, out);
@@ -149,12 +153,14 @@ bool raft_membership_advance(struct raft *raft, struct raft_effects *out)
 {
     if (!raft_may_propose(raft) || raft->uncommitted_count > 0) return false;
     if (raft->committed.config.joint) {
+        MARK(JOINT_LEFT);
         config_leave_joint(&raft->committed.config, &raft->config_scratch);
         raft_append_own(raft, MORTAR_ENTRY_CONFIG, 1, out);
         return true;
     }
     const struct raft_member *self = raft_self(raft);
     if ((self != NULL && raft_is_voter(self)) || BUG(REMOVED_LEADER_STAYS)) return false;
+    MARK(LEADER_LEAVES);
     tell_commit(raft, out);
     raft_convert_follower(raft, raft->term, &raft->voted_for, &RAFT_NOBODY, out);
     return false;
@@ -182,7 +188,10 @@ static uint32_t promote_count(uint32_t voters, uint32_t target, uint32_t whole, 
     const uint32_t room = target - voters;
     const uint32_t most = whole < room ? whole : room;
     if (most == 0 || (voters + most) % 2 == 1) return most;
-    if (most >= 2) return most - 1;
+    if (most >= 2) {
+        MARK(PROMOTED_ODD);
+        return most - 1;
+    }
     return learners > most ? 0 : most;
 }
 
@@ -208,5 +217,6 @@ bool raft_promote_whole(struct raft *raft, struct raft_effects *out)
     const uint32_t count = promote_count(config_voter_count(&raft->committed.config),
                                          raft->options.target_voters, whole, learners);
     if (count == 0) return false;
+    MARK(PROMOTED);
     return raft_on_change(raft, raft->changes_scratch, count, out) == MORTAR_OK;
 }

@@ -82,6 +82,7 @@ void raft_on_heard(struct raft *raft, const struct mortar_member_id *from, uint6
     raft->leader_silent = 0;
     raft->election_elapsed = 0;
     if (raft->unanswered_ticks < raft->options.heartbeat_ticks) return;
+    MARK(PART_ANSWERED);
     raft->unanswered_ticks = 0;
     if (raft->syncing) {
         raft_tail_answer(raft, out);
@@ -109,6 +110,7 @@ static void mismatch(const struct raft *raft, struct mortar_position prev, struc
     struct mortar_position hint = raft_position_at(raft, raft->commit_index);
     const uint64_t high = raft_min(prev.index, raft->last.index);
     (void)raft_last_with_term(raft, raft->commit_index, high, prev.term, &hint);
+    MARK(APPEND_MISMATCH);
     RAFT_TRACE(raft, MISMATCH, &raft->leader, prev.index, raft->last.index, hint.index, 0);
     raft_reply_mismatch(raft, hint, out);
 }
@@ -159,6 +161,7 @@ static bool plan_new(struct raft *raft, const struct mortar_entry *entry, size_t
     if (is_config(entry)) {
         if (!raft_config_decode(raft, entry)) return false;
         if (intake->config_count == config_room(raft, intake->cut_index)) {
+            MARK(CONFIGS_FULL);
             *out_full = true;
             return true;
         }
@@ -194,6 +197,7 @@ static bool plan(struct raft *raft, const struct append_request *message, struct
         if (known && term != entry.term) {
             *out_reason = committed ? RAFT_IGNORED_COMMITTED : RAFT_IGNORED_CONTRADICTION;
             if (committed || entry.index <= raft->matched) return false;
+            MARK(APPEND_CONFLICTS);
             intake->cut_index = entry.index;
         }
         const bool is_new = !committed && (!known || term != entry.term);
@@ -247,7 +251,10 @@ static void follow_commit(struct raft *raft, uint64_t leader_commit,
 {
     const uint64_t known = BUG(COMMIT_BEYOND_MATCH) ? raft->last.index : raft->matched;
     const uint64_t index = raft_min(leader_commit, known);
-    if (index <= raft->commit_index) return;
+    if (index <= raft->commit_index) {
+        MARK(COMMIT_KNOWN);
+        return;
+    }
     const bool just_came = in_message.index == index;
     raft_commit_to(raft, just_came ? in_message : raft_position_at(raft, index), out);
 }
@@ -266,6 +273,7 @@ static void on_match(struct raft *raft, const struct append_request *message,
     if (BUG(ACK_UNMATCHED)) raft->matched = raft->last.index;
     follow_commit(raft, message->commit_index, intake.commit, out);
     raft->reply_waiting = true;
+    if (raft->stored_index < intake.end.index && message->count == 0) MARK(HEARTBEAT_BEFORE_STORED);
     const bool stored = raft->stored_index >= intake.end.index || BUG(ACK_BEFORE_DURABLE);
     if (message->count == 0 || stored) {
         raft_reply_matched(raft, out);
@@ -282,6 +290,7 @@ static void on_append_in_session(struct raft *raft, const struct append_request 
         follow_commit(raft, message->commit_index, (struct mortar_position){0}, out);
     }
     if (message->sync_id != 0) {
+        if (place == PLACE_MATCHES) MARK(TAIL_WHERE_LOG_MATCHES);
         raft_tail_on_append(raft, message, out);
     } else if (place == PLACE_MATCHES) {
         raft_tail_refuse(raft, 0, out);
@@ -297,7 +306,11 @@ static void open_session(struct raft *raft, const struct append_request *message
                          struct raft_effects *out)
 {
     raft_tail_refuse(raft, 0, out);
-    if (!mortar_position_equal(message->prev, message->tail_base.position)) return;
+    if (!mortar_position_equal(message->prev, message->tail_base.position)) {
+        MARK(SESSION_NOT_AT_BASE);
+        return;
+    }
+    MARK(SESSION_WANTED);
     struct raft_effect *effect = raft_push(out, RAFT_SYNC_OPEN);
     effect->sync_open.prev = message->prev;
     effect->sync_open.leader_commit = message->commit_index;
@@ -308,6 +321,7 @@ void raft_on_append_request(struct raft *raft, const struct mortar_member_id *fr
                             const struct append_request *message, struct raft_effects *out)
 {
     if (message->term < raft->term) {
+        MARK(APPEND_STALE);
         reply_stale(raft, from, out);
         return;
     }

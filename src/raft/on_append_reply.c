@@ -22,6 +22,7 @@ static void on_matched(struct raft *raft, struct raft_member *member,
         }
         break;
     }
+    MARK(MATCHED_AGAIN);
     const bool too_far = raft_progress_too_far(raft, next);
     raft_progress_move(raft, member, too_far ? RAFT_SYNC : RAFT_REPLICATE, next);
 }
@@ -35,6 +36,7 @@ static bool back_up(const struct raft *raft, const struct raft_member *member,
 {
     uint64_t term = 0;
     if (raft_term_at(raft, hint.index, &term) && term == hint.term) {
+        MARK(BACK_UP_TO_HINT);
         *out_index = raft_max(hint.index, member->match);
         return true;
     }
@@ -46,6 +48,7 @@ static bool back_up(const struct raft *raft, const struct raft_member *member,
         member->match < raft->base_index) {
         return false;
     }
+    MARK(BACK_UP_BY_TERM);
     *out_index = raft_max(place.index, member->match);
     return true;
 }
@@ -73,6 +76,7 @@ static void on_mismatch(struct raft *raft, struct raft_member *member,
         break;
     case RAFT_REPLICATE:
         if (BUG(LOST_APPEND_FORGOTTEN)) return;
+        if (next < member->next) MARK(MISMATCH_STREAMING);
         if (next < member->next) raft_progress_restart(raft, member, next);
         break;
     case RAFT_SYNC:
@@ -85,6 +89,7 @@ static void on_mismatch(struct raft *raft, struct raft_member *member,
  * taken. A second refusal at that place changes nothing: it holds until the next heartbeat. */
 static void on_tail_refused(struct raft_member *member, uint64_t held)
 {
+    MARK(TAIL_REFUSED);
     const uint64_t next = raft_min(held + 1, member->next);
     member->tail_acked = next - 1;
     member->waiting = next == member->next;
@@ -101,6 +106,7 @@ static void on_tail_taken(struct raft_member *member, uint64_t tail_index, uint6
         member->next = raft_max(member->next, held + 1);
         member->tail_acked = held;
     }
+    if (member->tail_probing) MARK(TAIL_PROBE_TAKEN);
     member->tail_probing = false;
 }
 
@@ -110,6 +116,7 @@ static void on_syncing(struct raft *raft, struct raft_member *member,
     if (member->state != RAFT_SYNC) {
         /* An answer to an ordinary append: a session runs there, opened by an earlier leader or
          * before the link broke. It gets the live tail too. */
+        if (message->sync_id == 0) MARK(SESSION_OF_EARLIER_LEADER);
         if (message->sync_id == 0) raft_progress_move(raft, member, RAFT_SYNC, member->next);
         return;
     }
@@ -130,15 +137,19 @@ void raft_on_append_reply(struct raft *raft, const struct mortar_member_id *from
                           const struct append_reply *message, struct raft_effects *out)
 {
     if (message->term > raft->term && !BUG(TERM_NOT_ADOPTED)) { /* Thesis 3.3. */
+        MARK(REPLY_LATER_TERM);
         raft_convert_follower(raft, message->term, &RAFT_NOBODY, &RAFT_NOBODY, out);
         return;
     }
     struct raft_member *member = raft_member_find(raft, from);
     if (raft->role != MORTAR_LEADER) {
+        MARK(REPLY_NOT_LEADER);
         raft_ignore(raft, from, MESSAGE_APPEND_REPLY, RAFT_IGNORED_NOT_LEADER);
     } else if (message->term < raft->term && !BUG(STALE_ACK_COUNTS)) {
+        MARK(REPLY_STALE_TERM);
         raft_ignore(raft, from, MESSAGE_APPEND_REPLY, RAFT_IGNORED_STALE_TERM);
     } else if (member == NULL) {
+        MARK(REPLY_STRANGER);
         raft_ignore(raft, from, MESSAGE_APPEND_REPLY, RAFT_IGNORED_NOT_MEMBER);
     } else if (message->match_index > raft->last.index || message->round > raft->read_sent) {
         raft_ignore(raft, from, MESSAGE_APPEND_REPLY, RAFT_IGNORED_BEYOND_LOG);

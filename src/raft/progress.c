@@ -50,6 +50,7 @@ static void enter_sync(struct raft *raft, struct raft_member *member)
     struct mortar_log_sum sum = {0};
     const bool known = raft->log.sum_at(raft->log.context, base.index, &sum);
     ASSERT(known);
+    MARK(PROGRESS_SYNC);
     raft->sync_count++;
     member->sync_id = raft->sync_count;
     member->tail_base = (struct mortar_anchor_point){.position = base, .sum = sum};
@@ -85,6 +86,7 @@ bool raft_progress_too_far(const struct raft *raft, uint64_t next)
 void raft_progress_restart(struct raft *raft, struct raft_member *member, uint64_t next)
 {
     const bool too_far = raft_progress_too_far(raft, next);
+    if (!too_far) MARK(PROGRESS_PROBE);
     raft_progress_move(raft, member, too_far ? RAFT_SYNC : RAFT_PROBE, next);
 }
 

@@ -200,11 +200,17 @@ static enum mortar_status on_propose(struct raft *raft, const struct raft_event 
 {
     if (raft->role != MORTAR_LEADER) return MORTAR_E_NOT_LEADER;
     const struct raft_member *self = raft_self(raft);
-    if (self == NULL || !raft_is_voter(self)) return MORTAR_E_BUSY; /* Steps down soon (4.2.2). */
+    if (self == NULL || !raft_is_voter(self)) { /* Steps down soon (4.2.2). */
+        MARK(PROPOSE_LEAVING);
+        return MORTAR_E_BUSY;
+    }
     ASSERT(event->propose.kind != MORTAR_ENTRY_CONFIG);
     const uint64_t held = raft_log_bytes(raft, raft->commit_index + 1, raft->last.index);
     const uint64_t max = raft->options.uncommitted_bytes_max;
-    if (held > 0 && (held >= max || event->propose.bytes > max - held)) return MORTAR_E_BUSY;
+    if (held > 0 && (held >= max || event->propose.bytes > max - held)) {
+        MARK(PROPOSE_FULL);
+        return MORTAR_E_BUSY;
+    }
     raft_append_own(raft, event->propose.kind, event->propose.count, out);
     return MORTAR_OK;
 }
@@ -219,6 +225,7 @@ static void on_link(struct raft *raft, const struct mortar_member_id *id, bool u
     member->heartbeat_due = true;
     if (member->state == RAFT_PROBE) member->waiting = false;
     if (!up && member->state != RAFT_PROBE) {
+        MARK(LINK_LOST_PROBES);
         raft_progress_move(raft, member, RAFT_PROBE, member->match + 1);
     }
 }

@@ -12,7 +12,10 @@
 enum mortar_status raft_read_begin(struct raft *raft, uint64_t *out_round, uint64_t *out_index)
 {
     if (raft->role != MORTAR_LEADER) return MORTAR_E_NOT_LEADER;
-    if (!raft_may_propose(raft) && !BUG(READ_BEFORE_NOOP)) return MORTAR_E_BUSY;
+    if (!raft_may_propose(raft) && !BUG(READ_BEFORE_NOOP)) {
+        MARK(READ_WAITS_FOR_TERM);
+        return MORTAR_E_BUSY;
+    }
     if (raft->read_round == raft->read_sent) raft->read_round++;
     *out_round = raft->read_round;
     *out_index = raft->commit_index;
@@ -41,6 +44,7 @@ void raft_read_confirm(struct raft *raft, struct raft_effects *out)
     const uint64_t round = raft_members_reach(raft, round_value);
     if (round <= raft->read_confirmed) return;
     ASSERT(round <= raft->read_sent);
+    MARK(READ_CONFIRMED);
     raft->read_confirmed = round;
     raft_push(out, RAFT_READ_CONFIRMED)->round = round;
 }

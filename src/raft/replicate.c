@@ -92,6 +92,7 @@ static void replicate(struct raft *raft, struct raft_member *member, struct raft
         break;
     case RAFT_REPLICATE:
         send_window(raft, member, raft->options.window_bytes, out);
+        if (member->next <= raft->last.index) MARK(WINDOW_FULL);
         if (member->commit_sent < raft->commit_index) member->heartbeat_due = true;
         break;
     case RAFT_SYNC:

@@ -110,6 +110,7 @@ static bool plan_tail(const struct raft *raft, const struct append_request *mess
         const size_t bytes = left - records.bytes;
         if (known) intake->cut_index = entry.index;
         if (bytes > room) {
+            MARK(TAIL_BUDGET_SPENT);
             intake->stalled = true;
             continue;
         }
@@ -129,6 +130,7 @@ static void take_tail(const struct raft *raft, const struct tail *tail,
                       const struct tail_intake *intake, struct raft_effects *out)
 {
     if (intake->cut_index != 0) {
+        MARK(TAIL_CUT);
         RAFT_TRACE(raft, TAIL_CUT, NULL, intake->cut_index, tail->last.index, 0, 0);
         raft_push(out, RAFT_TAIL_TRUNCATE)->index = intake->cut_index;
     }
@@ -148,8 +150,10 @@ static bool still_stalled(struct raft *raft, const struct append_request *messag
         raft->tail_stalled = true;
         raft->tail_stalled_room = intake->room;
     } else if (message->count > 0 || intake->room > raft->tail_stalled_room) {
+        MARK(TAIL_TAKES);
         raft->tail_stalled = false;
     }
+    if (raft->tail_stalled && message->count == 0) MARK(TAIL_STILL_STALLED);
     return raft->tail_stalled;
 }
 
@@ -165,6 +169,7 @@ void raft_tail_on_append(struct raft *raft, const struct append_request *message
     const bool holds = tail_holds(raft, &tail, message->prev);
     const bool at_base = mortar_position_equal(message->prev, message->tail_base.position);
     if (!holds && !at_base) {
+        MARK(TAIL_ELSEWHERE);
         raft_tail_refuse(raft, raft->tail_matched, out);
         return;
     }
@@ -176,8 +181,10 @@ void raft_tail_on_append(struct raft *raft, const struct append_request *message
     }
     if (!holds) {
         raft->tail_matched = 0;
+        MARK(TAIL_OPENED);
         raft_push(out, RAFT_TAIL_OPEN)->anchor = message->tail_base;
     }
+    if (holds && raft->tail_matched == 0) MARK(TAIL_GOES_ON);
     take_tail(raft, holds ? &tail : &fresh, &intake, out);
     raft->tail_matched = raft_max(raft->tail_matched, intake.end.index);
     if (still_stalled(raft, message, &intake)) {

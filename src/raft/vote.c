@@ -43,10 +43,13 @@ static void on_pre_vote(struct raft *raft, const struct mortar_member_id *from,
                         const struct vote_request *message, struct raft_effects *out)
 {
     if (message->term <= raft->term) {
+        MARK(PRE_VOTE_OLD_TERM);
         deny(raft, from, true, DENIED_TERM, out);
     } else if (!candidate_is_fresh(raft, message->last)) {
+        MARK(PRE_VOTE_OLD_LOG);
         deny(raft, from, true, DENIED_LOG, out);
     } else {
+        MARK(PRE_VOTE_GRANTED);
         answer(raft, from, message->term, true, true, out);
     }
 }
@@ -58,6 +61,7 @@ static void on_vote(struct raft *raft, const struct mortar_member_id *from,
                     const struct vote_request *message, struct raft_effects *out)
 {
     if (message->term < raft->term) {
+        MARK(VOTE_OLD_TERM);
         deny(raft, from, false, DENIED_TERM, out);
         return;
     }
@@ -73,9 +77,12 @@ static void on_vote(struct raft *raft, const struct mortar_member_id *from,
         raft_convert_follower(raft, message->term, vote, &leader, out);
     }
     if (!granted) {
+        if (fresh) MARK(VOTE_GIVEN_AWAY);
+        if (!fresh) MARK(VOTE_OLD_LOG);
         deny(raft, from, false, fresh ? DENIED_VOTED : DENIED_LOG, out);
         return;
     }
+    if (again) MARK(VOTE_REPEATED);
     raft_election_arm(raft);
     answer(raft, from, raft->term, false, true, out);
 }
@@ -100,6 +107,7 @@ void raft_on_vote_reply(struct raft *raft, const struct mortar_member_id *from,
 {
     if (!message->granted) {
         if (message->term > raft->term) {
+            MARK(VOTE_REPLY_LATER_TERM);
             raft_convert_follower(raft, message->term, &RAFT_NOBODY, &RAFT_NOBODY, out);
         }
         return;
@@ -108,8 +116,10 @@ void raft_on_vote_reply(struct raft *raft, const struct mortar_member_id *from,
     const uint64_t term = message->pre ? raft->term + 1 : raft->term;
     struct raft_member *member = raft_member_find(raft, from);
     if (raft->role != wanted || (message->term != term && !BUG(STALE_VOTE_COUNTS))) {
+        MARK(VOTE_REPLY_LATE);
         raft_ignore(raft, from, MESSAGE_VOTE_REPLY, RAFT_IGNORED_ROLE);
     } else if (member == NULL) {
+        MARK(VOTE_REPLY_STRANGER);
         raft_ignore(raft, from, MESSAGE_VOTE_REPLY, RAFT_IGNORED_NOT_MEMBER);
     } else {
         member->granted = true;

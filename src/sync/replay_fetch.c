@@ -158,7 +158,10 @@ static void chunk_cancel(struct replay_session *session, struct replay_chunk *ch
         if ((chunk->owed & (1u << i)) == 0) continue;
         chunk->owed &= ~(1u << i);
         const struct replay_source *const source = &session->sources[i];
-        if (source->bonded && !session->ending) send_cancel(session, &source->member, &cancel);
+        if (source->bonded && !session->ending) {
+            MARK(CANCEL_SENT);
+            send_cancel(session, &source->member, &cancel);
+        }
     }
 }
 
@@ -319,9 +322,13 @@ void replay_fetch_schedule(struct replay_session *session)
         if (replay_sources_full(session)) return;
         const uint64_t held = session->bytes_held + chunk->bytes;
         const bool fits = held <= session->options.window_bytes || BUG(WINDOW_IGNORED);
-        if (i > 0 && !fits) return; /* Second asks take room too. */
+        if (i > 0 && !fits) { /* Second asks take room too. */
+            MARK(WINDOW_HOLDS);
+            return;
+        }
         uint8_t place = replay_source_pick(session, chunk, false);
         if (place == REPLAY_NO_SOURCE && all_were_tried(session, chunk)) {
+            MARK(ALL_WERE_TRIED);
             chunk->tried = 0;
             place = replay_source_pick(session, chunk, false);
         }
@@ -357,6 +364,8 @@ static void hedge(struct replay_session *session, struct replay_chunk *chunk, bo
     const struct replay_source *const other = &session->sources[place];
     const bool idle_and_faster = other->in_flight_count == 0 && other->latency_us > 0 &&
                                  2 * other->latency_us / 1000 < age_ms;
+    if (late) MARK(HEDGE_LATE);
+    if (!late && idle_and_faster) MARK(HEDGE_HEAD);
     if (late || idle_and_faster) ask(session, chunk, place);
 }
 
@@ -388,6 +397,7 @@ void replay_fetch_expire(struct replay_session *session)
             }
             ask_end(session, chunk, late);
             chunk->tried |= 1u << late->source;
+            MARK(ASK_LOST);
             replay_source_timed_out(session, late->source, late->sent_ms);
         }
         if (live_asks(chunk) == 0) {
@@ -444,10 +454,12 @@ void replay_on_entries(struct replay_session *session, const struct mortar_sync_
     const uint8_t place = replay_source_find(session, &message->from);
     const bool sound = replay_entries_decode(message->bytes, &entries) == MORTAR_OK;
     if (place == REPLAY_NO_SOURCE || session->sources[place].dropped) {
+        MARK(ANSWER_OF_DROPPED);
         session->bytes_discarded += message->bytes.bytes;
         return;
     }
     if (!sound || !id_was_given(&session->sources[place], entries.id)) {
+        MARK(ANSWER_UNSOUND);
         session->bytes_discarded += message->bytes.bytes;
         replay_source_drop(session, place);
         return;
@@ -458,6 +470,7 @@ void replay_on_entries(struct replay_session *session, const struct mortar_sync_
     const bool fits = chunk == NULL || answered != NULL || chunk == replay_chunk_at(session, 0) ||
                       session->bytes_held + chunk->bytes <= session->options.window_bytes;
     if (chunk == NULL || !fits) { /* Late, or twice, or no room for what nobody counts on. */
+        MARK(ANSWER_TOO_LATE);
         session->bytes_discarded += entries.run.bytes;
         return;
     }
@@ -465,10 +478,12 @@ void replay_on_entries(struct replay_session *session, const struct mortar_sync_
                        entries.last == chunk->end.position.index &&
                        entries.run.bytes == chunk->bytes;
     if (!right) {
+        MARK(ANSWER_WRONG);
         session->bytes_discarded += entries.run.bytes;
         replay_source_drop(session, place);
         return;
     }
+    if (answered == NULL) MARK(ANSWER_LATE_BUT_GOOD);
     const uint64_t overdue_ms = session->sources[place].overdue_ms;
     if (answered != NULL) {
         replay_source_answered(session, place, answered->sent_ms, chunk->bytes);
@@ -495,6 +510,7 @@ void replay_on_refused(struct replay_session *session, const struct mortar_sync_
     struct replay_ask *answered = NULL;
     struct replay_chunk *const chunk = chunk_asked(session, place, refused.id, &answered);
     if (chunk == NULL) return;
+    MARK(FETCH_REFUSED);
     ask_end(session, chunk, answered);
     chunk->tried |= 1u << place;
     chunk->owed &= ~(1u << place);
@@ -536,11 +552,15 @@ static void check_done(void *argument, bool destroyed)
 {
     struct replay_check *const check = argument;
     if (destroyed) {
-        if (!BUG(CHECK_LEAKED)) check_free(check);
+        if (!BUG(CHECK_LEAKED)) {
+            MARK(CHECK_OUTLIVES_SESSION);
+            check_free(check);
+        }
         return;
     }
     struct replay_session *const session = check->session;
     struct replay_chunk *const chunk = chunk_checked(session, check->number);
+    if (chunk == NULL) MARK(CHECK_OF_NO_CHUNK);
     if (chunk != NULL) {
         struct replay_source *const source = &session->sources[chunk->giver];
         const bool fits = check->status == MORTAR_OK &&
@@ -555,6 +575,7 @@ static void check_done(void *argument, bool destroyed)
             replay_session_progressed(session);
         } else {
             const uint8_t giver = chunk->giver;
+            MARK(CHUNK_WRONG);
             session->bytes_discarded += chunk->bytes;
             chunk->tried |= 1u << giver;
             chunk_want(session, chunk);

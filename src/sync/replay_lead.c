@@ -181,6 +181,7 @@ static void match_ask(struct replay_session *session)
         writer_over(bytes + REPLAY_MATCH_REQUEST_BYTES, sizeof bytes - REPLAY_MATCH_REQUEST_BYTES);
     const uint8_t count = match_points(session, &points);
     ASSERT(count >= 1 && !points.failed); /* The log holds all above its commit index. */
+    MARK(MATCH_ASKED);
     const struct replay_match_request request = {.id = ++session->lead.id, .count = count};
     struct writer out = writer_over(bytes, REPLAY_MATCH_REQUEST_BYTES);
     replay_match_request_encode(&request, &out);
@@ -197,16 +198,19 @@ static void match_found(struct replay_session *session, uint64_t index)
         return;
     }
     if (index >= target.position.index) { /* What conflicts above is cut by ordinary back-up. */
+        MARK(MATCH_ABOVE_TARGET);
         replay_session_move(session, REPLAY_PHASE_DONE);
         return;
     }
     enum mortar_status status = MORTAR_OK;
     if (BUG(CUT_COMMITTED)) index = mortar_sync_applied(session->sync);
     if (mortar_sync_log_last(session->sync).index > index) {
+        MARK(MATCH_CUTS);
         status = mortar_sync_session_truncate(session->runtime, index + 1);
     }
     const bool advances = mortar_sync_committed(session->sync).index < index;
     if (status == MORTAR_OK && advances) { /* The leader committed up to beyond the target. */
+        MARK(MATCH_COMMITS);
         status = mortar_sync_session_set_committed(session->runtime,
                                                    mortar_sync_log_last(session->sync));
     }
@@ -277,6 +281,7 @@ void replay_on_match(struct replay_session *session, const struct mortar_sync_in
     note_commit(session, reply.commit.index);
     uint64_t low = lead->match_low;
     if (reply.agreed > low) {
+        MARK(MATCH_AGREES);
         low = reply.agreed;
     } else if (reply.base.position.index > low) {
         /* Sums below its base were not compared: the base itself is, here. */
@@ -431,11 +436,13 @@ static void take_plan(struct replay_session *session, const struct replay_plan *
         return;
     }
     if (plan->base.position.index > end.position.index || plan->commit.index < end.position.index) {
+        MARK(PLAN_BEHIND);
         /* It has pruned what is under way here, or is new and does not know of it yet. */
         retry_later(session);
         return;
     }
     if (plan->after.position.index != end.position.index) {
+        MARK(PLAN_TRIMMED);
         retry_later(session); /* The queue was trimmed after the request. */
         return;
     }

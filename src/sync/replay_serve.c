@@ -2,6 +2,7 @@
 #include "sync/replay_serve.h"
 
 #include "base/assert.h"
+#include "base/mark.h"
 
 #include <string.h>
 
@@ -127,6 +128,7 @@ static void note_ended(struct replay_server *server, const struct mortar_member_
 static void serve_send(struct replay_serve *serve)
 {
     if (session_has_ended(serve->server, &serve->to, serve->session)) {
+        MARK(SERVE_UNWANTED);
         serve_end(serve); /* It would only fill the lane before what is still wanted. */
         return;
     }
@@ -272,6 +274,7 @@ static void supersede(struct replay_server *server, const struct mortar_member_i
         struct replay_serve *const serve = server->serves[i - 1];
         const bool other = mortar_member_id_equal(&serve->to, member) && serve->session != session;
         if (!other) continue;
+        MARK(SESSION_SUPERSEDED);
         note_ended(server, member, serve->session);
         if (serve->state == SERVE_QUEUED) serve_end(serve);
     }
@@ -304,16 +307,25 @@ void replay_server_on_cancel(struct replay_server *server, const struct mortar_m
                            serve->fetch.first >= cancel->first &&
                            serve->fetch.last <= cancel->last &&
                            mortar_member_id_equal(&serve->to, from);
-        if (meant) serve_end(serve);
+        if (meant) {
+            MARK(FETCH_CANCELLED);
+            serve_end(serve);
+        }
     }
 }
 
 void replay_server_on_fetch(struct replay_server *server, const struct mortar_member_id *from,
                             uint64_t session, const struct replay_fetch *fetch)
 {
-    if (session_has_ended(server, from, session)) return;
+    if (session_has_ended(server, from, session)) {
+        MARK(FETCH_AFTER_END);
+        return;
+    }
     supersede(server, from, session);
-    if (is_queued_already(server, from, session, fetch)) return;
+    if (is_queued_already(server, from, session, fetch)) {
+        MARK(FETCH_TWICE);
+        return;
+    }
     const struct mortar_anchor_point base = mortar_sync_log_base(server->sync);
     const uint64_t commit = mortar_sync_committed(server->sync).index;
     if (fetch->first <= base.position.index) {
@@ -321,11 +333,13 @@ void replay_server_on_fetch(struct replay_server *server, const struct mortar_me
         return;
     }
     if (fetch->last > commit) {
+        MARK(FETCH_TOO_FAR);
         refuse(server, from, session, fetch->id, REPLAY_TOO_FAR);
         return;
     }
     const uint64_t bytes = mortar_sync_log_bytes(server->sync, fetch->first, fetch->last);
     if (bytes > fetch->bytes) { /* Never more than was asked for. */
+        MARK(FETCH_TOO_LARGE);
         refuse(server, from, session, fetch->id, REPLAY_TOO_LARGE);
         return;
     }
@@ -334,6 +348,7 @@ void replay_server_on_fetch(struct replay_server *server, const struct mortar_me
     struct replay_serve *const serve =
         full ? NULL : allocator->reserve(allocator->context, sizeof *serve);
     if (serve == NULL) {
+        MARK(FETCH_BUSY);
         refuse(server, from, session, fetch->id, REPLAY_BUSY);
         return;
     }
@@ -414,6 +429,7 @@ static void begin_queued(struct replay_server *server)
     struct replay_serve *serve;
     while ((serve = next_queued(server)) != NULL) {
         if (rate > 0 && server->allowance <= 0) {
+            MARK(SERVE_CAPPED);
             mortar_sync_wake_at(server->sync, allowance_due_ms(server, rate));
             return;
         }

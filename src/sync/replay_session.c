@@ -115,6 +115,7 @@ static void observe_leader(struct replay_session *session)
     const bool same = known == session->leader_known &&
                       (!known || mortar_member_id_equal(&leader, &session->leader));
     if (same) return;
+    MARK(SESSION_LEADER_CHANGES);
     session->leader_known = known;
     if (known) session->leader = leader;
     const bool below = session->below.active && !session->below.closing;
@@ -172,6 +173,7 @@ static void look_for_stall(struct replay_session *session)
 {
     const uint64_t idle_ms = session->now_ms - session->progress_ms;
     if (idle_ms >= session->options.give_up_ms && !BUG(NEVER_GIVES_UP)) {
+        MARK(SESSION_GIVES_UP);
         replay_session_fail(session, MORTAR_E_STALLED);
         return;
     }
@@ -182,6 +184,7 @@ static void look_for_stall(struct replay_session *session)
                       mortar_sync_session_id(session->runtime),
                       session->now_ms - session->stalled_ms, 0, 0);
     session->stalled_ms = session->now_ms;
+    MARK(SESSION_STALLS);
     session->stalls++;
     for (uint8_t i = 0; i < MORTAR_MEMBERS_MAX; i++) {
         struct replay_source *const source = &session->sources[i];
@@ -192,6 +195,7 @@ static void look_for_stall(struct replay_session *session)
     }
     if (session->stalls < 2) return;
     session->restarts++;
+    MARK(SESSION_PLANS_ANEW);
     if (session->patience < PATIENCE_MAX) session->patience++;
     if (session->below.active && !session->below.closing) {
         replay_below_end(session);
@@ -226,6 +230,7 @@ static void fetch_step(struct replay_session *session)
         if (session->phase == REPLAY_PHASE_FETCH) {
             replay_session_move(session, REPLAY_PHASE_PLAN);
         }
+        MARK(MATCH_AGAIN);
         replay_session_move(session, REPLAY_PHASE_MATCH);
         mortar_sync_wake(session->sync);
         return;

@@ -150,6 +150,7 @@ static void source_departed(struct replay_session *session, uint8_t place)
     source->known = false;
     source->asking = false;
     replay_asks_end(session, place, false);
+    MARK(SOURCE_DEPARTS);
     replay_queue_owed_end(session, place);
 }
 
@@ -356,7 +357,10 @@ uint8_t replay_source_pick(const struct replay_session *session, const struct re
             leader = i;
             continue;
         }
-        if (is_passed_by(session, i, chunk)) continue;
+        if (is_passed_by(session, i, chunk)) {
+            MARK(SOURCE_PASSED_BY);
+            continue;
+        }
         const uint64_t cost = expected_cost(source, chunk->bytes);
         if (cost < best_cost) {
             best = i;
@@ -364,11 +368,13 @@ uint8_t replay_source_pick(const struct replay_session *session, const struct re
         }
     }
     if (best != REPLAY_NO_SOURCE || leader == REPLAY_NO_SOURCE) return best;
+    MARK(LEADER_LAST);
     return may_spare_leader(session, chunk) ? REPLAY_NO_SOURCE : leader;
 }
 
 void replay_source_drop(struct replay_session *session, uint8_t place)
 {
+    MARK(SOURCE_DROPPED);
     source_at(session, place)->dropped = true;
     replay_asks_end(session, place, true);
 }
@@ -450,6 +456,7 @@ void replay_source_timed_out(struct replay_session *session, uint8_t place, uint
     uint64_t rest_ms = 100ull << shift;
     if (rest_ms > REST_MS_MAX) rest_ms = REST_MS_MAX;
     source->rest_until_ms = session->now_ms + rest_ms;
+    MARK(SOURCE_SICK);
     source->known = false; /* Its word is asked for again before it is used. */
 }
 
@@ -460,6 +467,7 @@ void replay_source_refused(struct replay_session *session, uint8_t place,
     source->window_bytes = clamp_window(session, source->window_bytes / 2);
     source->rest_until_ms = session->now_ms + source->backoff_ms;
     if (reason != REPLAY_BUSY) { /* Its word was wrong: asked for again, not in a tight loop. */
+        MARK(SOURCE_WORD_WRONG);
         source->known = false;
         source->asking = true;
         source->ask_at_ms = source->rest_until_ms;
