@@ -1,6 +1,6 @@
-/* sim/prune.h - log replay whose provider lets the log be pruned. Log replay itself never does: with
- * it alone, a member that holds the whole log can serve any other. What a session meets when the log
- * is pruned under it is tried all the same, since other methods will prune.
+/* sim/prune.h - log replay whose provider lets the log be pruned. Log replay itself never does:
+ * with it alone, a member that holds the whole log can serve any other. What a session meets when
+ * the log is pruned under it is tried all the same, since other methods will prune.
  *
  * Memory:  of the allocator given to the method below. Threads: as the method below.
  * Errors:  as the method below.
