@@ -122,6 +122,38 @@ static bool do_leave(struct nemesis *nemesis)
     return true;
 }
 
+/* One thing that may be asked about a member; it need not make sense (5 in 6 do). */
+static struct mortar_change draw_change(struct nemesis *nemesis,
+                                        const struct mortar_member_status *member)
+{
+    struct mortar_change change = {.kind = MORTAR_CHANGE_ADDRESS, .member = member->id};
+    if (prng_chance(&nemesis->prng, 1, 6)) {
+        change.address = "elsewhere";
+        return change;
+    }
+    const bool asks_again = prng_chance(&nemesis->prng, 1, 6);
+    change.kind = member->voter != asks_again ? MORTAR_DEMOTE : MORTAR_PROMOTE;
+    return change;
+}
+
+/* Anyone may be asked; two in one change go through one joint configuration (thesis 4.3). */
+static bool do_change(struct nemesis *nemesis)
+{
+    struct sim *sim = nemesis->sim;
+    struct replica *at = nemesis_pick_any(nemesis);
+    if (at == NULL) return false;
+    struct mortar_core_status status;
+    struct mortar_change changes[2];
+    sim_status(sim, at->number, &status);
+    if (status.member_count == 0) return false;
+    const uint64_t first = prng_below(&nemesis->prng, status.member_count);
+    const uint32_t count = status.member_count >= 2 && prng_chance(&nemesis->prng, 1, 3) ? 2 : 1;
+    for (uint32_t i = 0; i < count; i++) {
+        changes[i] = draw_change(nemesis, &status.members[(first + i) % status.member_count]);
+    }
+    return client_change(sim, at, changes, count, 2000) != 0;
+}
+
 static bool do_slow_machine(struct nemesis *nemesis)
 {
     struct replica *replica = nemesis_pick_any(nemesis);
@@ -185,6 +217,7 @@ static const struct nemesis_fault faults[] = {
     {SIM_FAULT_PAUSE, do_pause},
     {SIM_FAULT_JOIN, do_join},
     {SIM_FAULT_LEAVE, do_leave},
+    {SIM_FAULT_CHANGE, do_change},
     {SIM_FAULT_SLOW_MACHINE, do_slow_machine},
     {SIM_FAULT_MACHINE_PAUSE, do_machine_pause},
     {SIM_FAULT_CLOCK_JUMP, do_clock_jump},
