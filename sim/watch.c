@@ -116,8 +116,7 @@ void watch_frame(struct replica *replica, struct mortar_bytes frame)
     if (sync_message_decode(payload, &message) != MORTAR_OK || message.to_session) return;
     if (replay_message_type(message.bytes) != REPLAY_FETCH) return;
     if (replay_fetch_decode(message.bytes, &fetch) != MORTAR_OK) return;
-    judge_requested(&replica->sim->judges, replica->number, fetch.first, fetch.last,
-                    replica->entries_seen);
+    judge_requested(&replica->sim->judges, replica->number, fetch.first, fetch.last);
 }
 
 static void watch_session(struct replica *replica)

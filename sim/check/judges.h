@@ -104,9 +104,9 @@ uint64_t judge_ops_open(const struct judges *judges);
 
 void judge_session_open(struct judges *judges, uint32_t replica, uint64_t session);
 void judge_session_end(struct judges *judges, uint32_t replica, uint64_t session);
-/* The replica asks a source for first..last, while its log ends at `held`. */
-void judge_requested(struct judges *judges, uint32_t replica, uint64_t first, uint64_t last,
-                     uint64_t held);
+/* The replica asks a source for first..last. What it holds beyond its commit index, and no session
+ * verified, it may ask for: only a leader that still has those positions can say if they match. */
+void judge_requested(struct judges *judges, uint32_t replica, uint64_t first, uint64_t last);
 /* The session verified first..last and put them into the log: once, whatever happens (C6). */
 void judge_session_chunk(struct judges *judges, uint32_t replica, uint64_t session, uint64_t first,
                          uint64_t last);

@@ -28,15 +28,18 @@ void judge_session_end(struct judges *judges, uint32_t replica, uint64_t session
     self->session = 0;
 }
 
-void judge_requested(struct judges *judges, uint32_t replica, uint64_t first, uint64_t last,
-                     uint64_t held)
+void judge_requested(struct judges *judges, uint32_t replica, uint64_t first, uint64_t last)
 {
-    if (first <= held) {
-        verdict_fail(judges->verdict, "sync",
-                     "replica %" PRIu32 " asks for %" PRIu64 "..%" PRIu64
-                     ", though it holds all up to %" PRIu64,
-                     replica, first, last, held);
+    const struct replica_seen *self = &judges->replicas[replica];
+    uint64_t again = first <= self->committed ? first : 0;
+    for (uint64_t i = first; i <= last && i < self->verified.count && again == 0; i++) {
+        if (*(const uint8_t *)table_find(&self->verified, i) != 0) again = i;
     }
+    if (again == 0) return;
+    verdict_fail(judges->verdict, "sync",
+                 "replica %" PRIu32 " asks for %" PRIu64 "..%" PRIu64 ", though %" PRIu64
+                 " is committed there or was verified",
+                 replica, first, last, again);
 }
 
 void judge_session_chunk(struct judges *judges, uint32_t replica, uint64_t session, uint64_t first,

@@ -98,8 +98,9 @@ static void run_clients(struct judges *judges, enum wrong wrong)
 static void run_session(struct judges *judges, enum wrong wrong)
 {
     judge_session_open(judges, 2, 9);
-    judge_requested(judges, 2, wrong == HELD_IS_ASKED_FOR ? 4 : 5, 6, 4);
+    judge_requested(judges, 2, 5, 6);
     judge_session_chunk(judges, 2, wrong == CHUNK_OF_NO_SESSION ? 8 : 9, 5, 6);
+    judge_requested(judges, 2, wrong == HELD_IS_ASKED_FOR ? 6 : 7, 8);
     judge_session_chunk(judges, 2, 9, wrong == FETCHED_TWICE ? 6 : 7, 8);
     judge_session_entry(judges, 2, 5);
     judge_truncate(judges, 2, wrong == VERIFIED_IS_CUT ? 5 : 9);
