@@ -17,6 +17,7 @@
  */
 #include "sim/bugs.h"
 #include "sim/marks.h"
+#include "sim/small/small.h"
 #include "sim/speed.h"
 #include "sim/swarm.h"
 
@@ -384,12 +385,14 @@ int main(int count, char **words)
 {
     if (count == 2 && strcmp(words[1], "--speed") == 0) return speed_run();
     struct command_line line = {.first = 1, .last = 0, .jobs = 1};
+    if (count > 1 && strcmp(words[1], "--exhaustive") == 0) return small_main(count, words);
     if (!parse(count, words, &line)) {
-        (void)fprintf(
-            stderr, "mortar-sim --seed N [--story] [--frames]\n"
-                    "mortar-sim --seeds A..B [--jobs J] [--minutes M] [--verbose] [--test]\n"
-                    "mortar-sim --list FILE\n"
-                    "mortar-sim --bug NAME|list, --marks, --marks-min N, --first with the above\n");
+        (void)fprintf(stderr,
+                      "mortar-sim --seed N [--story] [--frames]\n"
+                      "mortar-sim --seeds A..B [--jobs J] [--minutes M] [--verbose] [--test]\n"
+                      "mortar-sim --list FILE\n"
+                      "mortar-sim --bug NAME|list, --marks, --marks-min N, --first with the above\n"
+                      "mortar-sim --exhaustive [--set NAME] [--short] [--depth D] [--jobs J]\n");
         return 2;
     }
     const int status = line.bug == NULL ? -1 : bugs_plant(line.bug);

@@ -2,6 +2,7 @@
  * that shows it again. */
 #include "base/assert.h"
 #include "sim/bugs.h"
+#include "sim/small/search.h"
 #include "sim/swarm.h"
 
 #include <inttypes.h>
@@ -16,6 +17,7 @@ static void line_to_stderr(void *context, const char *text)
 
 _Noreturn void mortar_panic(const char *file, int line, const char *message)
 {
+    search_panicked(file, line, message);
     struct sim *sim = swarm_now();
     if (sim != NULL) story_last(sim, line_to_stderr, NULL);
     (void)fprintf(stderr, "panic at %s:%d: %s\n", file, line, message);
