@@ -386,6 +386,16 @@ static void tail_truncate(struct host *host, uint64_t from)
     submitted(host, op);
 }
 
+static void note_commit(struct host *host, uint8_t index)
+{
+    struct small_facts *facts = &host->step->facts;
+    facts->commit_before = facts->commit;
+    facts->commit_before_log = facts->commit_log;
+    facts->commit = index;
+    facts->commit_led = host->leads;
+    facts->commit_log = host->main.count;
+}
+
 static void carry_out(struct host *host, const struct raft_effect *effect)
 {
     switch (effect->type) {
@@ -408,8 +418,7 @@ static void carry_out(struct host *host, const struct raft_effect *effect)
         on_send_append(host, effect);
         return;
     case RAFT_COMMIT:
-        host->step->facts.commit = (uint8_t)effect->position.index;
-        host->step->facts.commit_led = host->leads;
+        note_commit(host, (uint8_t)effect->position.index);
         return;
     case RAFT_ROLE:
         on_role(host, effect);

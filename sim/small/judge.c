@@ -182,6 +182,16 @@ static void judge_later_leaders(struct verdict *verdict, const struct judged_ste
     }
 }
 
+/* What counts is the configuration of the log as it was then: its first `log` entries. */
+static void judge_quorum(struct verdict *verdict, const struct judged_step *step,
+                         const struct small_history *history, uint8_t commit, uint8_t log)
+{
+    struct small_log then = step->glances[step->actor]->main;
+    if (log < then.count) then.count = log;
+    if (majority(step, history, config_in(&then), has_stored, commit)) return;
+    verdict_fail(verdict, "commit", "S%u commits entry %u without a majority", step->actor, commit);
+}
+
 static void judge_commit(struct verdict *verdict, const struct judged_step *step,
                          struct small_history *history)
 {
@@ -204,9 +214,10 @@ static void judge_commit(struct verdict *verdict, const struct judged_step *step
         }
     }
     if (commit == 0 || !step->facts->commit_led) return;
-    if (!majority(step, history, config_in(&step->before->main), has_stored, commit)) {
-        verdict_fail(verdict, "commit", "S%u commits entry %u without a majority", step->actor,
-                     commit);
+    judge_quorum(verdict, step, history, commit, step->facts->commit_log);
+    if (step->facts->commit_before != 0) {
+        judge_quorum(verdict, step, history, step->facts->commit_before,
+                     step->facts->commit_before_log);
     }
     judge_later_leaders(verdict, step, history);
 }

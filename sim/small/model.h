@@ -268,7 +268,10 @@ enum small_event {
 struct small_facts {
     uint8_t led_term;   /* It became leader of this term; 0: it did not. */
     uint8_t commit;     /* It learnt, or decided, that this is committed; 0: nothing new. */
-    uint8_t commit_led; /* It did so as the leader. */
+    uint8_t commit_led; /* It did so as the leader, */
+    uint8_t commit_log; /* when its log ended here. */
+    uint8_t commit_before;     /* As `commit`, of a decision before that in one step; else 0. */
+    uint8_t commit_before_log; /* And its log then. */
     uint8_t round;      /* A read began in this round, */
     uint8_t read_index; /* from this index. */
     uint8_t confirmed;  /* Reads up to this round were confirmed. */

@@ -40,7 +40,7 @@ static void pack_member(const struct raft_member *member, bool leads, struct sma
     view->votes =
         (uint8_t)(bit(member->voter_old, VOTES_OLD) | bit(member->voter_new, VOTES_NEW) |
                   bit(member->observer, VOTES_OBSERVER) | bit(member->listed, VOTES_LISTED) |
-                  bit(member->granted, VOTES_GRANTED));
+                  bit(member->granted && !leads, VOTES_GRANTED));
     ASSERT(member->linked); /* Links do not break in small worlds. */
     if (!leads) return;
     view->flags =
@@ -200,7 +200,10 @@ static void forget(struct raft *raft)
         if (i >= raft->member_count) memset(member, 0, sizeof *member);
         member->silent_ticks = 0;
         member->commit = 0; /* For status reports alone. */
-        if (raft->role == MORTAR_LEADER) continue;
+        if (raft->role == MORTAR_LEADER) {
+            member->granted = false; /* It has what it was for. */
+            continue;
+        }
         memset(&member->state, 0, sizeof *member - offsetof(struct raft_member, state));
     }
     for (uint32_t i = 0; i < RAFT_CONFIGS_MAX; i++) {
