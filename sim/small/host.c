@@ -367,7 +367,8 @@ static void save_vote(struct host *host, const struct raft_effect *effect)
     op->saved.term = (uint8_t)effect->save_vote.term;
     op->saved.vote = small_number(&effect->save_vote.voted_for);
     op->saved.voting = small(raft_voting_position(raft));
-    op->saved.commit = (uint8_t)raft_commit_index(raft);
+    op->saved.commit.index = (uint8_t)raft_commit_index(raft);
+    (void)small_log_term(&host->main, op->saved.commit.index, &op->saved.commit.term);
     host->step->facts.beyond |= effect->save_vote.term > host->set->term_max;
 }
 
@@ -628,24 +629,20 @@ static struct raft_options options_of(const struct small_set *set, uint8_t membe
     };
 }
 
-/* What a start restores: the saved state; the voting position is at least the end of what is
- * durable, as all of it may have been acknowledged (C12); and the latest configuration of the
- * log. Writes the file of `mind` that is raft's. */
+/* As restore_hard_state() and restore_begin() of group/restore.c, and what reading the log through
+ * then tells of configurations. Until that is done a replica neither hears nor speaks, so that all
+ * of it may be one step. */
 static void start(struct host *host, struct small_mind *mind)
 {
     host->main = mind->disk;
     host->tail = mind->disk_tail;
-    const struct small_position last = small_log_last(&mind->disk);
+    uint8_t term;
     struct raft_restored restored = {.term = mind->saved.term,
                                      .voted_for = small_id(mind->saved.vote),
-                                     .voting = large(mind->saved.voting),
-                                     .commit_index = mind->saved.commit};
-    if (mortar_position_compare(large(last), restored.voting) > 0) restored.voting = large(last);
-    restored.commit_index = raft_min(restored.commit_index, last.index);
-    for (uint8_t i = 0; i < mind->disk.count; i++) {
-        if (small_entry_kind(mind->disk.entries[i]) != MORTAR_ENTRY_CONFIG) continue;
-        restored.config_index = i + 1u;
-        restored.config = host->configs->items[small_entry_config(mind->disk.entries[i])];
+                                     .voting = large(mind->saved.voting)};
+    if (small_log_term(&mind->disk, mind->saved.commit.index, &term) &&
+        term == mind->saved.commit.term) {
+        restored.commit_index = mind->saved.commit.index;
     }
     const struct raft_options options = options_of(host->set, mind->self);
     const struct raft_log_view view = view_of(host);
@@ -654,11 +651,13 @@ static void start(struct host *host, struct small_mind *mind)
     const enum mortar_status status =
         raft_open(&allocator, &options, &view, &restored, &host->rafts[mind->self]);
     ASSERT(status == MORTAR_OK);
-    mind->stored = last.index;
+    drop_tail(host);
+    mind->stored = host->main.count;
+    for (uint8_t i = 0; i < host->main.count; i++)
+        tell_config(host, (uint8_t)(i + 1), host->main.entries[i]);
 }
 
-/* The first writes under way survive; the rest, memory and session are gone. A tail that lies on
- * the disk is dropped at the start. */
+/* The first writes under way survive; the rest, memory and session are gone. */
 static void crash(struct host *host, uint32_t survivors)
 {
     const struct small_mind before = host->step->mind;
@@ -672,7 +671,6 @@ static void crash(struct host *host, uint32_t survivors)
         disk_apply(&before.queue[i], &mind->disk, &mind->disk_tail);
         if (before.queue[i].kind == SMALL_SAVE) mind->saved = before.queue[i].saved;
     }
-    memset(&mind->disk_tail, 0, sizeof mind->disk_tail);
     start(host, mind);
 }
 
@@ -771,7 +769,7 @@ void host_found(struct host *host, uint8_t member, struct small_step *out_step)
     memset(out_step, 0, sizeof *out_step);
     struct small_mind *mind = &out_step->mind;
     mind->self = member;
-    mind->saved = (struct small_hard_state){.term = 1, .voting = {1, 1}, .commit = 1};
+    mind->saved = (struct small_hard_state){.term = 1, .voting = {1, 1}, .commit = {1, 1}};
     mind->disk.count = 1;
     mind->disk.entries[0] =
         SMALL_ENTRY(1, MORTAR_ENTRY_CONFIG, configs_number(host->configs, &config));

@@ -120,8 +120,7 @@ struct small_hard_state {
     uint8_t term;
     uint8_t vote;
     struct small_position voting;
-    uint8_t commit;
-    uint8_t zero;
+    struct small_position commit;
 };
 
 struct small_op {

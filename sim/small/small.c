@@ -1,6 +1,7 @@
 /* sim/small/small.c - see sim/small/small.h. */
 #include "sim/small/small.h"
 
+#include "sim/bugs.h"
 #include "sim/small/search.h"
 #include "sim/small/sets.h"
 #include "sim/small/tell.h"
@@ -17,6 +18,7 @@
 #define JOBS_MAX 16u
 
 struct command {
+    const char *bug; /* NULL: none is planted. */
     const char *set; /* NULL: all of the list. */
     bool is_short;
     uint32_t depth; /* 0: to the end. */
@@ -195,6 +197,10 @@ static bool parse_value(const char *name, const char *text, struct command *comm
         command->set = text;
         return true;
     }
+    if (strcmp(name, "--bug") == 0) {
+        command->bug = text;
+        return true;
+    }
     if (strcmp(name, "--depth") == 0) return number(text, 1000, &command->depth);
     if (strcmp(name, "--jobs") == 0) return number(text, JOBS_MAX, &command->jobs);
     return false;
@@ -215,5 +221,6 @@ int small_main(int count, char **words)
             return 2;
         }
     }
-    return run_command(&command);
+    const int status = command.bug == NULL ? -1 : bugs_plant(command.bug);
+    return status >= 0 ? status : run_command(&command);
 }
