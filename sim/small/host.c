@@ -219,7 +219,8 @@ static void send_reply(struct host *host, const struct append_reply *reply,
     message->reply.tail = (uint8_t)reply->tail_index;
     message->reply.commit = (uint8_t)reply->commit_index;
     message->reply.whole = reply->whole;
-    judge_reply(&host->step->verdict, message, &host->main, &host->step->mind.disk);
+    judge_reply(&host->step->verdict, message, &host->main, &host->step->mind.disk,
+                host->step->mind.session);
 }
 
 static void on_send(struct host *host, const struct raft_effect *effect)

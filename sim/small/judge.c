@@ -9,8 +9,12 @@
 /* ---- One replica ---- */
 
 void judge_reply(struct verdict *verdict, const struct small_message *message,
-                 const struct small_log *log, const struct small_log *disk)
+                 const struct small_log *log, const struct small_log *disk, bool in_session)
 {
+    if (in_session && message->reply.whole) {
+        verdict_fail(verdict, "whole", "S%u says that it is whole while a session runs",
+                     message->from);
+    }
     if (message->reply.outcome != APPEND_MATCHED) return;
     const uint8_t match = message->reply.match;
     if (match > disk->count || match > log->count ||
@@ -188,6 +192,12 @@ static void judge_quorum(struct verdict *verdict, const struct judged_step *step
 {
     struct small_log then = step->glances[step->actor]->main;
     if (log < then.count) then.count = log;
+    const struct small_glance *self = step->glances[step->actor];
+    if (commit == 0 || commit > then.count ||
+        small_entry_term(then.entries[commit - 1]) != self->term) {
+        verdict_fail(verdict, "commit", "S%u commits entry %u, not of its term %u, by counting",
+                     self->self, commit, self->term);
+    }
     if (majority(step, history, config_in(&then), has_stored, commit)) return;
     verdict_fail(verdict, "commit", "S%u commits entry %u without a majority", step->actor, commit);
 }

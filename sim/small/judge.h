@@ -5,13 +5,15 @@
  *
  *   ack        MATCHED is said only of what is durable in the main log (thesis 3.8, C12).
  *   claim      a candidate claims the end of its main log, never of its tail (C12).
+ *   whole      a replica with a session is not whole (C12).
  *   config     in force is the latest configuration of the log (thesis 4.1).
  *   vote       one vote per member and term, also across a crash (thesis 3.4).
  *   leader     one leader per term (thesis 3.2), by votes of a majority of each half (4.3).
  *   complete   a leader holds all that was committed in earlier terms (thesis 3.6.3).
  *   matching   equal index and term: equal logs up to there (thesis 3.5).
  *   commit     what is committed never changes, and a leader commits only what is durable at a
- *              majority of each half of its configuration; others only what a leader committed.
+ *              majority of each half of its configuration, up to an entry of its own term (thesis
+ *              3.6.2); others only what a leader committed.
  *   read       a confirmed read contains all that was committed when it began (thesis 6.4).
  *
  * Memory: plain values. Threads: none. Errors: the verdict.
@@ -46,6 +48,8 @@ struct small_glance {
     uint8_t queue_count;
     struct small_position tail_base; /* index 0: no tail is open, or at 0. */
     uint8_t tail_open;
+    uint8_t tail_count;
+    uint8_t config_index; /* Of the latest configuration. */
     uint8_t zero;
     struct small_log main;
     struct small_log disk;
@@ -53,7 +57,7 @@ struct small_glance {
 
 /* Of one replica, as it speaks. */
 void judge_reply(struct verdict *verdict, const struct small_message *message,
-                 const struct small_log *log, const struct small_log *disk);
+                 const struct small_log *log, const struct small_log *disk, bool in_session);
 void judge_request(struct verdict *verdict, const struct small_message *message,
                    const struct small_log *log);
 /* Of one replica, after a step. */

@@ -48,6 +48,7 @@ struct small_set {
     bool in_order;          /* Links deliver in order; else any message may be next. */
     bool has_leader;        /* Begins with member 1 leading term 2, heard by all. */
     uint8_t behind;         /* has_leader: a member that heard nothing of it; 0: none. */
+    bool in_session;        /* behind: a session has just begun there, its tail is open. */
     uint8_t proposed;       /* has_leader: commands that are committed already. */
     uint8_t resend_entries; /* More missing than this: a session. */
     uint8_t target_voters;
@@ -265,17 +266,17 @@ enum small_event {
 
 /* What others should know of a step, for judges and bounds. */
 struct small_facts {
-    uint8_t led_term;   /* It became leader of this term; 0: it did not. */
-    uint8_t commit;     /* It learnt, or decided, that this is committed; 0: nothing new. */
-    uint8_t commit_led; /* It did so as the leader, */
-    uint8_t commit_log; /* when its log ended here. */
+    uint8_t led_term;          /* It became leader of this term; 0: it did not. */
+    uint8_t commit;            /* It learnt, or decided, that this is committed; 0: nothing new. */
+    uint8_t commit_led;        /* It did so as the leader, */
+    uint8_t commit_log;        /* when its log ended here. */
     uint8_t commit_before;     /* As `commit`, of a decision before that in one step; else 0. */
     uint8_t commit_before_log; /* And its log then. */
-    uint8_t round;      /* A read began in this round, */
-    uint8_t read_index; /* from this index. */
-    uint8_t confirmed;  /* Reads up to this round were confirmed. */
-    uint8_t beyond;     /* It left the bounds of the set: not followed. */
-    uint8_t idle;       /* Nothing changed, nothing was sent. */
+    uint8_t round;             /* A read began in this round, */
+    uint8_t read_index;        /* from this index. */
+    uint8_t confirmed;         /* Reads up to this round were confirmed. */
+    uint8_t beyond;            /* It left the bounds of the set: not followed. */
+    uint8_t idle;              /* Nothing changed, nothing was sent. */
 };
 
 #endif

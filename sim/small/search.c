@@ -11,7 +11,7 @@
 
 #define PROGRESS_S 10.0
 /* Beyond this the bounds of the set are too wide for the memory of one process. */
-#define STATES_MAX 160000000u
+#define STATES_MAX 80000000u
 
 struct frontier {
     uint32_t *words;
@@ -133,6 +133,13 @@ static void tell_way(struct search *search, const struct verdict *verdict, uint3
     free(way);
 }
 
+/* What leads to the beginning of a set is no search, and has no shortest way. */
+static void tell_early(const struct search *search, const struct verdict *verdict)
+{
+    (void)fprintf(search->out, "judge %s, on the way to the beginning: %s\n", verdict->judge,
+                  verdict->text);
+}
+
 static void sum_up(const struct search *search)
 {
     struct search_result *result = search->result;
@@ -141,6 +148,7 @@ static void sum_up(const struct search *search)
     result->depth = search->depth;
     result->symmetry = search->world.renaming_count;
     result->steps = search->world.step_count;
+    result->met = search->world.met;
     result->seconds = wall_s() - search->begin_s;
 }
 
@@ -155,7 +163,7 @@ void search_panicked(const char *file, int line, const char *message)
     if (search->at != 0) {
         tell_way(search, &verdict, &steps);
     } else {
-        (void)fprintf(search->out, "judge assert, before the search began: %s\n", verdict.text);
+        tell_early(search, &verdict);
     }
     search->result->verdict = verdict;
     search->result->violation_depth = steps;
@@ -254,13 +262,16 @@ void search_run(const struct small_set *set, uint32_t depth_max, FILE *out,
     world_init(&search->world, set);
     begin(search, &out_result->verdict);
     bool content = !out_result->verdict.failed;
+    if (!content) tell_early(search, &out_result->verdict);
     while (content && search->now.states > 0 && search->states < STATES_MAX &&
            (depth_max == 0 || search->depth < depth_max)) {
         content = expand_level(search, &out_result->verdict);
         if (content) next_level(search);
     }
     out_result->complete = content && search->now.states == 0;
-    if (!content) tell_way(search, &out_result->verdict, &out_result->violation_depth);
+    if (!content && search->at != 0) {
+        tell_way(search, &out_result->verdict, &out_result->violation_depth);
+    }
     search_now = NULL;
     end(search);
 }

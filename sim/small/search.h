@@ -21,7 +21,8 @@ struct search_result {
     uint32_t depth;    /* Of the farthest state. */
     uint32_t symmetry; /* Renamings of the beginning. */
     uint64_t steps;    /* Different steps of one replica. */
-    bool complete;     /* All states within the bounds were seen. */
+    struct small_met met;
+    bool complete; /* All states within the bounds were seen. */
     struct verdict verdict;
     uint32_t violation_depth; /* Steps of the shortest counter-example. */
     double seconds;

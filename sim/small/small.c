@@ -7,9 +7,11 @@
 #include "sim/small/tell.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -50,8 +52,20 @@ static double wall_s(void)
 
 /* ---- One set, in a process of its own ---- */
 
+static void tell_met(const struct small_met *met, FILE *out)
+{
+    (void)fprintf(
+        out,
+        "  different steps that made a leader %u, committed %u, cut a log %u, lost writes "
+        "%u, changed members %u, confirmed reads %u, opened sessions %u, grew a tail %u, "
+        "adopted one %u\n",
+        met->leaders, met->commits, met->cuts, met->lost, met->changes, met->reads, met->sessions,
+        met->tails, met->adopted);
+}
+
 static void tell_result(const struct search_result *result, FILE *out)
 {
+    tell_met(&result->met, out);
     (void)fprintf(out,
                   "  %" PRIu64 " states, %" PRIu64 " transitions, depth %u, %u renamings, %" PRIu64
                   " different steps, %.1f s: %s\n",
@@ -80,6 +94,7 @@ static bool job_start(struct run *run, struct job *job)
     if (job->out == NULL) return false;
     job->process = fork();
     if (job->process == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* Nobody would hear it. */
         exit(job_main(job, run->command, &run->results[job - run->jobs]));
     }
     return job->process > 0;

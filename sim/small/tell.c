@@ -296,6 +296,7 @@ void tell_bounds(const struct small_set *set, FILE *out)
                   SMALL_MEMBERS, set->voters);
     if (set->has_leader) (void)fprintf(out, "; begins with a leader of term 2");
     if (set->behind != 0) (void)fprintf(out, " that S%u has not heard", set->behind);
+    if (set->in_session) (void)fprintf(out, " before its session began");
     if (set->proposed != 0) (void)fprintf(out, ", %u commands committed", set->proposed);
     (void)fprintf(out, "\n  bounds: terms up to %u, logs of %u entries, %u messages on a link %s",
                   set->term_max, set->log_max, set->link_messages,

@@ -33,6 +33,9 @@ static void look_at(struct small_world *world, uint32_t number, const struct sma
     glance->disk = mind->disk;
     disk_logs(mind, &glance->main, &tail);
     glance->tail_open = tail.open;
+    glance->tail_count = tail.count;
+    const uint32_t slots = mind->uncommitted_count;
+    glance->config_index = slots == 0 ? mind->committed.index : mind->uncommitted[slots - 1].index;
     glance->tail_base = (struct small_position){tail.base_index, tail.base_term};
 }
 
@@ -105,7 +108,36 @@ static bool wants_judging(const struct small_world *world, uint32_t before, uint
     return false;
 }
 
-static uint32_t keep(struct small_world *world, uint32_t before, const struct small_step *step)
+static bool is_cut(const struct small_log *a, const struct small_log *b)
+{
+    const uint32_t common = a->count < b->count ? a->count : b->count;
+    return b->count < a->count ||
+           memcmp(a->entries, b->entries, common * sizeof a->entries[0]) != 0;
+}
+
+static void meet(struct small_world *world, uint32_t before, uint32_t event,
+                 const struct kept_step *kept)
+{
+    struct small_met *met = &world->met;
+    const struct small_glance *a = &world->glances[before];
+    const struct small_glance *b = &world->glances[kept->mind];
+    const enum small_event kind = SMALL_EVENT_KIND(event);
+    const bool crash = kind == SMALL_ON_CRASH;
+    if (kept->facts.beyond) return;
+    if (kept->facts.led_term != 0) met->leaders++;
+    if (kept->facts.commit_led) met->commits++;
+    if (!crash && is_cut(&a->main, &b->main)) met->cuts++;
+    if (crash && SMALL_EVENT_ARGUMENT(event) < a->queue_count) met->lost++;
+    if (!crash && a->config_index != b->config_index) met->changes++;
+    if (kept->facts.confirmed != 0) met->reads++;
+    if (!a->session && b->session) met->sessions++;
+    if (a->tail_count < b->tail_count) met->tails++;
+    if (kind == SMALL_ON_SESSION_DONE && a->tail_count > 0 && b->main.count > a->main.count)
+        met->adopted++;
+}
+
+static uint32_t keep(struct small_world *world, uint32_t before, uint32_t event,
+                     const struct small_step *step)
 {
     if (world->step_count + 1 >= world->step_capacity) {
         world->step_capacity = world->step_capacity == 0 ? 1024 : world->step_capacity * 2;
@@ -121,6 +153,7 @@ static uint32_t keep(struct small_world *world, uint32_t before, const struct sm
                                .sent_count = (uint8_t)step->sent_count,
                                .facts = step->facts};
     kept->judged = wants_judging(world, before, kept->mind, step);
+    meet(world, before, event, kept);
     memcpy(world->sent + world->sent_count, step->sent, step->sent_count * sizeof step->sent[0]);
     world->sent_count += step->sent_count;
     if (step->verdict.failed) {
@@ -147,7 +180,7 @@ const struct kept_step *world_step(struct small_world *world, uint32_t mind, uin
     struct small_step step;
     mind_unpack(pool_bytes(&world->minds, mind), &before);
     host_step(world->host, &before, event, &step);
-    const uint32_t place = keep(world, mind, &step);
+    const uint32_t place = keep(world, mind, event, &step);
     pair_map_add(&world->step_places, mind, event, place);
     return &world->steps[place];
 }
@@ -451,7 +484,8 @@ static void do_now(struct small_world *world, struct small_state *state, struct 
 }
 
 /* Until nothing is under way. What goes to or comes from the member behind is lost. */
-static void calm_down(struct small_world *world, struct small_state *state, struct verdict *verdict)
+static void calm_down(struct small_world *world, struct small_state *state, uint8_t behind,
+                      struct verdict *verdict)
 {
     bool again = true;
     while (again) {
@@ -466,7 +500,7 @@ static void calm_down(struct small_world *world, struct small_state *state, stru
         }
         if (state->count == 0) continue;
         const uint8_t link = link_of(world, state->messages[0]);
-        const bool lost = (link & 15) == world->set->behind || link >> 4 == world->set->behind;
+        const bool lost = (link & 15) == behind || link >> 4 == behind;
         do_now(world, state,
                (struct small_move){.actor = lost ? 0 : link & 15,
                                    .event = SMALL_EVENT(SMALL_ON_MESSAGE, state->messages[0])},
@@ -476,12 +510,24 @@ static void calm_down(struct small_world *world, struct small_state *state, stru
 }
 
 static void happens_to_1(struct small_world *world, struct small_state *state,
-                         enum small_event kind, struct verdict *verdict)
+                         enum small_event kind, uint8_t behind, struct verdict *verdict)
 {
     do_now(world, state,
            (struct small_move){.actor = 1, .slot = UINT8_MAX, .event = SMALL_EVENT(kind, 0)},
            verdict);
-    calm_down(world, state, verdict);
+    calm_down(world, state, behind, verdict);
+}
+
+static void lead_on(struct small_world *world, struct small_state *state, struct verdict *verdict)
+{
+    const uint8_t behind = world->set->behind;
+    happens_to_1(world, state, SMALL_ON_TIMEOUT, behind, verdict);
+    for (uint32_t i = 0; i < world->set->proposed; i++)
+        happens_to_1(world, state, SMALL_ON_PROPOSE, behind, verdict);
+    happens_to_1(world, state, SMALL_ON_HEARTBEAT, behind, verdict);
+    if (!world->set->in_session) return;
+    happens_to_1(world, state, SMALL_ON_HEARTBEAT, 0, verdict);
+    happens_to_1(world, state, SMALL_ON_HEARTBEAT, 0, verdict);
 }
 
 static void add_renaming(struct small_world *world, const struct small_state *state,
@@ -522,12 +568,7 @@ void world_begin(struct small_world *world, struct small_state *out_state, struc
         history.committed[0] = step.mind.disk.entries[0];
     }
     out_state->history = history_number(world, &history);
-    if (world->set->has_leader) {
-        happens_to_1(world, out_state, SMALL_ON_TIMEOUT, verdict);
-        for (uint32_t i = 0; i < world->set->proposed; i++)
-            happens_to_1(world, out_state, SMALL_ON_PROPOSE, verdict);
-        happens_to_1(world, out_state, SMALL_ON_HEARTBEAT, verdict);
-    }
+    if (world->set->has_leader) lead_on(world, out_state, verdict);
     find_renamings(world, out_state);
 }
 

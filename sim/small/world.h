@@ -47,6 +47,20 @@ struct kept_step {
     uint32_t verdict; /* Place in verdicts + 1; 0: the replica's own judges are content. */
 };
 
+/* How many of the different steps did what: a set in which something never happens says nothing
+ * about it. */
+struct small_met {
+    uint32_t leaders;  /* Became leader. */
+    uint32_t commits;  /* A leader committed. */
+    uint32_t cuts;     /* Cut its log. */
+    uint32_t lost;     /* Lost writes in a crash. */
+    uint32_t changes;  /* Another configuration came into force. */
+    uint32_t reads;    /* Reads were confirmed. */
+    uint32_t sessions; /* A session opened. */
+    uint32_t tails;    /* The tail range took entries. */
+    uint32_t adopted;  /* And became part of the log. */
+};
+
 struct small_world {
     const struct small_set *set;
     struct configs *configs;
@@ -68,6 +82,8 @@ struct small_world {
     uint32_t sent_capacity;
     struct verdict *verdicts;
     uint32_t verdict_count;
+
+    struct small_met met;
 
     uint32_t renaming_count;
     uint8_t renamings[SMALL_RENAMINGS][SMALL_MEMBERS + 1];
