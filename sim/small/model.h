@@ -43,6 +43,7 @@ struct small_set {
     const char *name;
     const char *about;
     bool is_short;          /* For every test run; the others are the default list. */
+    bool all_names;         /* Looks at states that differ by names alone, too. */
     uint8_t voters;         /* Members 1..voters vote; the others are learners. */
     bool disk_waits;        /* Writes complete by an event of their own; else within the step. */
     bool in_order;          /* Links deliver in order; else any message may be next. */

@@ -546,7 +546,8 @@ static void find_renamings(struct small_world *world, const struct small_state *
     static_assert(SMALL_MEMBERS == 3, "the table below");
     static const uint8_t NAMES[SMALL_RENAMINGS][SMALL_MEMBERS + 1] = {
         {0, 1, 2, 3}, {0, 1, 3, 2}, {0, 2, 1, 3}, {0, 2, 3, 1}, {0, 3, 1, 2}, {0, 3, 2, 1}};
-    for (uint32_t i = 0; i < SMALL_RENAMINGS; i++)
+    const uint32_t tried = world->set->all_names ? 1 : SMALL_RENAMINGS;
+    for (uint32_t i = 0; i < tried; i++)
         add_renaming(world, state, NAMES[i]);
     for (uint32_t i = 0; i < SMALL_RENAMINGS; i++) { /* What the trials left. */
         for (uint32_t kind = 0; kind < 3; kind++) {
