@@ -10,7 +10,8 @@
 # The tests put their files below a TMPDIR of this run; when a build's tests are done, no file of them
 # and no process may be left.
 #
-# Usage: tools/run_tests.sh [--long]     --long: more seeds and seconds, TSan for all tests
+# Usage: tools/run_tests.sh [--long]     --long: more seeds and seconds, TSan for all tests, every
+#                                        small world, every planted bug
 set -u
 cd "$(dirname "$0")/.." || exit 1
 jobs=$(nproc)
@@ -50,7 +51,7 @@ check() { # name, command ...
     shift
     file=$log/${name//[^a-z0-9]/-}.log
     started=$SECONDS
-    if timeout 900 "$@" >"$file" 2>&1; then
+    if timeout "$check_seconds" "$@" >"$file" 2>&1; then
         ok "$name"
     else
         fail "$name" "log $file; again: $*"
@@ -84,6 +85,8 @@ tests() { # kind, what, more arguments of meson test
     [ "$bad" != 0 ] || check "nothing left behind $kind" tools/check_left_behind.sh "build/$kind"
 }
 
+check_seconds=900 # Of one check; more for those of --long that look at everything.
+
 # TSan of clang 14 needs the old layout of the address space; harmless for the others.
 unrandom=()
 
@@ -99,6 +102,12 @@ if build release; then
     check 'check purity' tools/check_purity.sh build/release/src/libmortar_core.a
     check 'check exports' tools/check_exports.sh build/release/src/libmortar.so
     tests release 'gcc'
+    if [ -n "${MORTAR_TEST_LONG:-}" ]; then
+        check_seconds=2400
+        check 'small worlds, every interleaving' build/release/sim/mortar-sim --exhaustive --jobs "$jobs"
+        check 'planted bugs' tools/sim_bugs.sh
+        check_seconds=900
+    fi
 fi
 if build wire_next; then
     tests wire_next 'gcc, mixed wire versions' --suite sim --suite unit-wire --suite unit-group \
