@@ -19,6 +19,16 @@ struct op_owner {
     enum mortar_status status;
 };
 
+/* What a client writes: enough to ask for the same again. */
+struct wish {
+    bool open; /* It did not come true for certain, and the client asks again. */
+    enum mortar_request_kind kind;
+    uint32_t count;
+    uint32_t bytes; /* Of each command. */
+    uint32_t timeout_ms;
+    struct prng prng; /* Its commands follow from it. */
+};
+
 void clients_init(struct sim *sim, const struct workload *workload, uint64_t seed)
 {
     sim->clients = (struct clients){
@@ -27,12 +37,14 @@ void clients_init(struct sim *sim, const struct workload *workload, uint64_t see
         .next_op = 1,
         .next_command = 1,
         .owners.item_bytes = sizeof(struct op_owner),
+        .wishes.item_bytes = sizeof(struct wish),
     };
 }
 
 void clients_deinit(struct sim *sim)
 {
     table_deinit(&sim->clients.owners);
+    table_deinit(&sim->clients.wishes);
 }
 
 /* ---- Requests ---- */
@@ -77,34 +89,38 @@ static uint64_t op_accepted(struct sim *sim, uint64_t op, enum mortar_status sta
 }
 
 /* The commands of one request, back to back, each behind its length. */
-static uint8_t *commands_new(struct sim *sim, enum machine_kind machine, uint32_t count,
-                             uint32_t command_bytes, size_t *out_bytes)
+static uint8_t *commands_new(struct sim *sim, enum machine_kind machine, const struct wish *wish)
 {
-    const size_t one = 4u + command_bytes;
-    uint8_t *items = calloc(count, one);
+    const size_t one = 4u + wish->bytes;
+    struct prng prng = wish->prng;
+    uint8_t *items = calloc(wish->count, one);
     if (items == NULL) abort();
-    for (uint32_t i = 0; i < count; i++) {
-        memcpy(items + i * one, &command_bytes, 4);
-        sim_machine_command(machine, &sim->clients.prng, sim->clients.next_command + i,
-                            items + i * one + 4, command_bytes);
+    for (uint32_t i = 0; i < wish->count; i++) {
+        uint8_t *command = items + i * one + 4;
+        memcpy(items + i * one, &wish->bytes, 4);
+        sim_machine_command(machine, &prng, sim->clients.next_command + i, command, wish->bytes);
+        if (wish->kind == MORTAR_REQUEST_FEED) sim_machine_make_blind(machine, command);
     }
-    *out_bytes = count * one;
     return items;
 }
 
 static uint64_t write_as(struct sim *sim, struct replica *replica, uint32_t client,
-                         enum mortar_request_kind kind, const uint32_t shape[3])
+                         const struct wish *wish)
 {
-    const uint32_t count = shape[0];
-    const uint32_t bytes =
-        shape[1] < MACHINE_COMMAND_BYTES_MIN ? MACHINE_COMMAND_BYTES_MIN : shape[1];
-    size_t items_bytes = 0;
-    if (bytes > sim->clients.largest) sim->clients.largest = bytes;
-    uint8_t *items = commands_new(sim, replica->options.machine, count, bytes, &items_bytes);
-    const uint64_t op = op_begin(
-        sim, replica, kind == MORTAR_REQUEST_EXECUTE ? OP_EXECUTE : OP_FEED, client, count);
+    const enum machine_kind machine = replica->options.machine;
+    const size_t one = 4u + wish->bytes;
+    if (wish->bytes > sim->clients.largest) sim->clients.largest = wish->bytes;
+    uint8_t *items = commands_new(sim, machine, wish);
+    const uint64_t op =
+        op_begin(sim, replica, wish->kind == MORTAR_REQUEST_EXECUTE ? OP_EXECUTE : OP_FEED, client,
+                 wish->count);
+    for (uint32_t i = 0; i < wish->count; i++) {
+        const struct deed deed = sim_machine_deed(machine, items + i * one + 4);
+        judge_deed(&sim->judges, op, &deed);
+    }
     const enum mortar_status status = mortar_core_submit(
-        replica->core, op, kind, (struct mortar_bytes){items, items_bytes}, count, shape[2]);
+        replica->core, op, wish->kind, (struct mortar_bytes){items, wish->count * one}, wish->count,
+        wish->timeout_ms);
     free(items);
     const uint64_t accepted = op_accepted(sim, op, status);
     replica_settle(replica);
@@ -114,18 +130,27 @@ static uint64_t write_as(struct sim *sim, struct replica *replica, uint32_t clie
 uint64_t client_write(struct sim *sim, struct replica *replica, enum mortar_request_kind kind,
                       uint32_t count, uint32_t command_bytes, uint32_t timeout_ms)
 {
-    const uint32_t shape[3] = {count, command_bytes, timeout_ms};
-    return write_as(sim, replica, 0, kind, shape);
+    const struct wish wish = {
+        .kind = kind,
+        .count = count,
+        .bytes =
+            command_bytes < MACHINE_COMMAND_BYTES_MIN ? MACHINE_COMMAND_BYTES_MIN : command_bytes,
+        .timeout_ms = timeout_ms,
+        .prng = prng_fork(&sim->clients.prng),
+    };
+    return write_as(sim, replica, 0, &wish);
 }
 
 static uint64_t read_as(struct sim *sim, struct replica *replica, uint32_t client,
                         enum mortar_read_mode mode, uint32_t timeout_ms)
 {
+    const uint8_t key = sim_machine_key(replica->options.machine, &sim->clients.prng);
     const uint64_t op = op_begin(
         sim, replica, mode == MORTAR_READ_LINEARIZABLE ? OP_READ_LINEARIZABLE : OP_READ_LOCAL,
         client, 0);
-    const enum mortar_status status = mortar_core_query(
-        replica->core, op, mode, (struct mortar_bytes){(const uint8_t *)"?", 1}, timeout_ms);
+    judge_deed(&sim->judges, op, &(struct deed){.kind = DEED_READ, .key = key});
+    const enum mortar_status status =
+        mortar_core_query(replica->core, op, mode, (struct mortar_bytes){&key, 1}, timeout_ms);
     const uint64_t accepted = op_accepted(sim, op, status);
     replica_settle(replica);
     return accepted;
@@ -160,6 +185,31 @@ bool client_ended(const struct sim *sim, uint64_t op, enum mortar_status *out_st
 
 static void client_think(struct sim *sim, uint32_t client);
 
+/* Its last write failed, or may have: it may ask again. */
+static void client_failed(struct sim *sim, uint32_t client)
+{
+    struct wish *wish = table_at(&sim->clients.wishes, client);
+    wish->open = prng_chance(&sim->clients.prng, sim->clients.workload.retry_percent, 100);
+}
+
+static void client_answered(struct sim *sim, const struct op_owner *owner)
+{
+    const bool writes = owner->kind == OP_EXECUTE || owner->kind == OP_FEED;
+    if (writes && owner->status != MORTAR_OK) client_failed(sim, owner->client);
+    client_think(sim, owner->client);
+}
+
+static void judge_reply(struct sim *sim, uint64_t op, uint32_t number, struct mortar_bytes reply)
+{
+    bool happened = false;
+    uint64_t got = 0;
+    if (!sim_machine_got(sim->options.replica.machine, reply, &happened, &got)) {
+        verdict_fail(&sim->verdict, "history", "request %llu got a reply of %zu bytes",
+                     (unsigned long long)op, reply.bytes);
+    }
+    judge_deed_got(&sim->judges, op, number, happened, got);
+}
+
 static void judge_execute(struct sim *sim, uint64_t op, const struct mortar_result *result)
 {
     uint64_t replies[BATCH_MAX] = {0};
@@ -172,7 +222,9 @@ static void judge_execute(struct sim *sim, uint64_t op, const struct mortar_resu
             uint32_t length;
             memcpy(&length, data + at, 4);
             if (length > bytes - at - 4) break;
-            replies[count++] = sim_hash_once((struct mortar_bytes){data + at + 4, length});
+            const struct mortar_bytes reply = {data + at + 4, length};
+            judge_reply(sim, op, count, reply);
+            replies[count++] = sim_hash_once(reply);
             at += 4 + length;
         }
     }
@@ -194,6 +246,7 @@ static void judge_read(struct sim *sim, uint64_t op, const struct mortar_result 
         }
         memcpy(&answer, mortar_buffer_data(result->replies) + 4, sizeof answer);
         sim->clients.reads_succeeded++;
+        judge_deed_got(&sim->judges, op, 0, true, answer.value);
     }
     judge_read_done(&sim->judges, op, result->status, answer.last, answer.state);
 }
@@ -210,7 +263,7 @@ void client_done(struct sim *sim, struct replica *replica, uint64_t op,
         judge_execute(sim, op, result);
     }
     const struct op_owner *ended = op_end(sim, op, result->status);
-    if (ended != NULL && ended->client != 0) client_think(sim, ended->client);
+    if (ended != NULL && ended->client != 0) client_answered(sim, ended);
 }
 
 void client_replica_gone(struct sim *sim, struct replica *replica)
@@ -220,7 +273,7 @@ void client_replica_gone(struct sim *sim, struct replica *replica)
         if (owner->replica != replica) continue;
         judge_op_lost(&sim->judges, op);
         const struct op_owner *ended = op_end(sim, op, MORTAR_UNKNOWN);
-        if (ended != NULL && ended->client != 0) client_think(sim, ended->client);
+        if (ended != NULL && ended->client != 0) client_answered(sim, ended);
     }
 }
 
@@ -238,22 +291,37 @@ static struct replica *pick_replica(struct sim *sim)
     return count == 0 ? NULL : live[prng_below(&sim->clients.prng, count)];
 }
 
-static uint64_t one_write(struct sim *sim, struct replica *replica, uint32_t client,
-                          uint32_t timeout_ms)
+static struct wish draw_wish(struct sim *sim, uint32_t timeout_ms)
 {
     const struct workload *workload = &sim->clients.workload;
     struct prng *prng = &sim->clients.prng;
     const bool big = prng_chance(prng, workload->big_permille, 1000);
     const bool feeds = prng_chance(prng, workload->feed_percent, 100);
-    const uint32_t shape[3] = {
-        big ? 1 : (uint32_t)prng_between(prng, 1, workload->batch_max),
-        big ? workload->big_bytes
-            : (uint32_t)prng_between(prng, workload->command_bytes_min,
-                                     workload->command_bytes_max),
-        timeout_ms,
+    return (struct wish){
+        .kind = feeds ? MORTAR_REQUEST_FEED : MORTAR_REQUEST_EXECUTE,
+        .count = big ? 1 : (uint32_t)prng_between(prng, 1, workload->batch_max),
+        .bytes = big ? workload->big_bytes
+                     : (uint32_t)prng_between(prng, workload->command_bytes_min,
+                                              workload->command_bytes_max),
+        .timeout_ms = timeout_ms,
+        .prng = prng_fork(prng),
     };
-    return write_as(sim, replica, client, feeds ? MORTAR_REQUEST_FEED : MORTAR_REQUEST_EXECUTE,
-                    shape);
+}
+
+static uint64_t one_write(struct sim *sim, struct replica *replica, uint32_t client,
+                          uint32_t timeout_ms)
+{
+    struct wish *wish = table_at(&sim->clients.wishes, client);
+    if (wish->open) {
+        sim->clients.retries++;
+    } else {
+        *wish = draw_wish(sim, timeout_ms);
+    }
+    wish->open = false;
+    const struct wish now = *wish;
+    const uint64_t op = write_as(sim, replica, client, &now);
+    if (op == 0) client_failed(sim, client);
+    return op;
 }
 
 static void on_cancel(struct sim *sim, struct sim_event *event)
@@ -274,7 +342,9 @@ static void on_client(struct sim *sim, struct sim_event *event)
     const uint32_t timeout_ms =
         (uint32_t)prng_between(&clients->prng, workload->timeout_ms_min, workload->timeout_ms_max);
     uint64_t op = 0;
-    if (replica != NULL && prng_chance(&clients->prng, workload->read_percent, 100)) {
+    const struct wish *wish = table_at(&clients->wishes, client);
+    const bool reads = !wish->open && prng_chance(&clients->prng, workload->read_percent, 100);
+    if (replica != NULL && reads) {
         const bool local = prng_chance(&clients->prng, workload->local_percent, 100);
         op = read_as(sim, replica, client, local ? MORTAR_READ_LOCAL : MORTAR_READ_LINEARIZABLE,
                      timeout_ms);

@@ -1,8 +1,8 @@
 /* sim/client.h - those who use the group: clients that execute, feed and read, and the operator who
  * removes members.
  *
- * A client has one request open at a time. Every command is another one, so that the judges can
- * tell them apart; none is sent twice.
+ * A client has one request open at a time. What failed or is unknown it may ask for again, as any
+ * client would; every command has a number of its own, so that the judges can tell them apart.
  *
  * Memory:  malloc(). Threads: one. Errors: a refusal by name ends the request at once.
  */
@@ -29,6 +29,7 @@ struct workload {
     uint32_t read_percent;
     uint32_t local_percent; /* Of the reads. */
     uint32_t cancel_permille;
+    uint32_t retry_percent; /* Of the writes that failed, or may have. */
     uint32_t timeout_ms_min;
     uint32_t timeout_ms_max;
 };
@@ -43,9 +44,11 @@ struct clients {
     uint64_t succeeded;
     uint64_t failed;
     uint64_t reads_succeeded;
+    uint64_t retries;
     uint32_t largest;    /* Bytes of the largest command so far. */
     uint64_t last_index; /* Highest index acknowledged. */
     struct table owners; /* By op: struct op_owner. */
+    struct table wishes; /* By client: struct wish. */
 };
 
 void clients_init(struct sim *sim, const struct workload *workload, uint64_t seed);

@@ -109,6 +109,7 @@ static void draw_workload(struct prng *prng, struct workload *workload)
     workload->read_percent = PICK_32(prng, 5, 20, 60);
     workload->local_percent = PICK_32(prng, 0, 20);
     workload->cancel_permille = PICK_32(prng, 0, 0, 20);
+    workload->retry_percent = PICK_32(prng, 0, 50, 90);
     workload->timeout_ms_min = 100;
     workload->timeout_ms_max = PICK_32(prng, 500, 3000, 8000);
 }

@@ -130,9 +130,13 @@ static void on_apply(void *self, struct mortar_apply *run)
 static enum mortar_status on_query(void *self, struct mortar_bytes query,
                                    struct mortar_answer *answer)
 {
-    (void)query;
     const struct sim_machine *machine = self;
-    const struct machine_answer seen = {machine->last, {machine->state[0], machine->state[1]}};
+    const bool has_keys = machine->kind == MACHINE_MAP && query.bytes > 0;
+    const struct machine_answer seen = {
+        .last = machine->last,
+        .state = {machine->state[0], machine->state[1]},
+        .value = has_keys ? machine->map[query.data[0] % MACHINE_MAP_KEYS] : machine->value,
+    };
     return mortar_answer_write(answer, (struct mortar_bytes){(const uint8_t *)&seen, sizeof seen});
 }
 
@@ -165,9 +169,49 @@ void sim_machine_command(enum machine_kind kind, struct prng *prng, uint64_t num
         memcpy(out + 8, &value, 8);
         return;
     }
-    out[8] = (uint8_t)prng_below(prng, MACHINE_MAP_KEYS);
+    out[8] = sim_machine_key(kind, prng);
     out[9] = (uint8_t)prng_below(prng, 3);
     memcpy(out + 10, &value, 8);
     value = prng_below(prng, 8);
     memcpy(out + 18, &value, 8);
+}
+
+/* Half of the clients want the same few keys. */
+uint8_t sim_machine_key(enum machine_kind kind, struct prng *prng)
+{
+    if (kind != MACHINE_MAP) return 0;
+    return (uint8_t)prng_below(prng, prng_chance(prng, 1, 2) ? 3 : MACHINE_MAP_KEYS);
+}
+
+void sim_machine_make_blind(enum machine_kind kind, uint8_t *command)
+{
+    const uint64_t one = 1;
+    if (kind == MACHINE_COUNTER) memcpy(command + 8, &one, 8);
+    if (kind != MACHINE_MAP) return;
+    command[9] = 0;
+    memcpy(command + 18, &one, 8);
+}
+
+struct deed sim_machine_deed(enum machine_kind kind, const uint8_t *command)
+{
+    struct deed deed = {.kind = DEED_ADD, .value = 1};
+    if (kind == MACHINE_COUNTER) memcpy(&deed.value, command + 8, 8);
+    if (kind != MACHINE_MAP) return deed;
+    deed.kind = command[9] == 1 ? DEED_SWAP : DEED_PUT;
+    deed.key = command[8];
+    memcpy(&deed.expected, command + 10, 8);
+    memcpy(&deed.value, command + 18, 8);
+    if (command[9] == 2) deed.value = 0;
+    if (deed.kind == DEED_PUT) deed.expected = 0;
+    return deed;
+}
+
+bool sim_machine_got(enum machine_kind kind, struct mortar_bytes reply, bool *out_happened,
+                     uint64_t *out_got)
+{
+    const size_t flag_bytes = kind == MACHINE_MAP ? 1 : 0;
+    if (reply.bytes != flag_bytes + 8) return false;
+    *out_happened = flag_bytes == 0 || reply.data[0] != 0;
+    memcpy(out_got, reply.data + flag_bytes, 8);
+    return true;
 }

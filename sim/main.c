@@ -58,6 +58,7 @@ struct totals {
     uint64_t sessions_done;
     uint64_t committed;
     uint64_t leaders;
+    uint64_t undecided;
     uint64_t faults[SIM_FAULTS];
 };
 
@@ -110,6 +111,7 @@ static void add(struct totals *totals, const struct swarm_result *result)
     totals->sessions_done += result->sessions_done;
     totals->committed += result->committed;
     totals->leaders += result->leaders;
+    totals->undecided += result->undecided;
     for (uint32_t i = 0; i < SIM_FAULTS; i++)
         totals->faults[i] += result->faults[i];
 }
@@ -123,9 +125,9 @@ static void print_totals(const struct totals *totals, double seconds)
                  totals->committed, totals->sessions_done, totals->sessions, totals->leaders,
                  totals->simulated_s, seconds);
     marks_print();
-    (void)printf("{\"seeds\":%" PRIu64 ",\"failed\":%" PRIu64
+    (void)printf("{\"seeds\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"undecided\":%" PRIu64
                  ",\"simulated_s\":%.1f,\"wall_s\":%.2f,\"faults\":{",
-                 totals->seeds, totals->failed, totals->simulated_s, seconds);
+                 totals->seeds, totals->failed, totals->undecided, totals->simulated_s, seconds);
     for (uint32_t i = 0; i < SIM_FAULTS; i++) {
         (void)printf("%s\"%s\":%" PRIu64, i == 0 ? "" : ",", sim_fault_name((enum sim_fault)i),
                      totals->faults[i]);

@@ -88,6 +88,7 @@ static void judge_end(struct sim *sim)
 {
     if (sim_failed(sim)) return;
     judge_history_end(&sim->judges);
+    judge_linear_end(&sim->judges);
     if (judge_sessions_open(&sim->judges) != 0) {
         verdict_fail(&sim->verdict, "sync", "%u sessions never ended",
                      judge_sessions_open(&sim->judges));
@@ -119,6 +120,8 @@ static void summarise(const struct sim *sim, struct swarm_result *result)
     result->reads = sim->clients.reads_succeeded;
     result->sessions = sim->counts[MORTAR_TRACE_SYNC_OPEN];
     result->sessions_done = sim->counts[MORTAR_TRACE_SYNC_DONE];
+    result->undecided = sim->judges.undecided;
+    result->states_max = sim->judges.states_max;
     result->leaders = sim->judges.leaders.count;
     result->committed = sim->judges.committed_last;
     memcpy(result->faults, sim->faults, sizeof result->faults);

@@ -29,6 +29,8 @@ struct swarm_result {
     uint64_t succeeded; /* Requests. */
     uint64_t failed;
     uint64_t reads;
+    uint64_t undecided;  /* Keys whose history the judge of it gave up on. */
+    uint64_t states_max; /* Most states that one key took it. */
     uint64_t sessions;
     uint64_t sessions_done;
     uint64_t leaders;

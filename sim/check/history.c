@@ -18,6 +18,7 @@ void judge_invoke(struct judges *judges, uint64_t op, enum op_kind kind, uint32_
         .first_command = first_command,
         .count = count,
         .floor = judges->acked_index_max,
+        .invoked = ++judges->moment,
     };
 }
 
@@ -32,6 +33,7 @@ static struct op_seen *op_end(struct judges *judges, uint64_t op, enum mortar_st
     }
     seen->state = OP_DONE;
     seen->status = status;
+    seen->ended = ++judges->moment;
     return seen;
 }
 
@@ -123,8 +125,7 @@ void judge_op_lost(struct judges *judges, uint64_t op)
     if (seen != NULL && seen->state == OP_OPEN) seen->state = OP_GONE;
 }
 
-/* Whether `status` leaves it open if the command happened. */
-static bool status_is_open(enum mortar_status status)
+bool status_is_open(enum mortar_status status)
 {
     return status == MORTAR_UNKNOWN || status == MORTAR_E_CANCELLED || status == MORTAR_E_CLOSED ||
            status == MORTAR_E_FAILED;

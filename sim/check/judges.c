@@ -16,6 +16,7 @@ void judges_init(struct judges *judges, struct verdict *verdict)
         .applied.item_bytes = sizeof(struct applied_seen),
         .commands.item_bytes = sizeof(struct command_seen),
         .ops.item_bytes = sizeof(struct op_seen),
+        .deeds.item_bytes = sizeof(struct deed_seen),
         .replicas = calloc(JUDGES_REPLICAS_MAX, sizeof(struct replica_seen)),
     };
     if (judges->replicas == NULL) abort();
@@ -36,6 +37,7 @@ void judges_deinit(struct judges *judges)
     table_deinit(&judges->applied);
     table_deinit(&judges->commands);
     table_deinit(&judges->ops);
+    table_deinit(&judges->deeds);
 }
 
 /* Thesis 3.2.1, election safety. */

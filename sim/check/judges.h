@@ -12,6 +12,8 @@
  *                twice or skipped (C11)                                    applied.c
  *   history      what was acknowledged is true (C1); reads are linearizable
  *                (C2)                                                      history.c
+ *   linear       what clients saw of each key is what one register could
+ *                have shown them, one request after the other (C1, C2)     deeds.c, linear.c
  *   sync         what is verified stays and is not asked for again, sessions end, memory
  *                stays in its window (C5, C6, C7)                          sync.c
  *
@@ -23,6 +25,7 @@
 #define SIM_CHECK_JUDGES_H
 
 #include "mortar/types.h"
+#include "sim/check/linear.h"
 #include "sim/check/verdict.h"
 
 #define JUDGES_REPLICAS_MAX 64u
@@ -35,6 +38,10 @@ struct judges {
     struct table applied;   /* By index: struct applied_seen. */
     struct table commands;  /* By command number: struct command_seen. */
     struct table ops;       /* By operation number: struct op_seen. */
+    struct table deeds;     /* In the order in which they began: struct deed_seen. */
+    uint64_t moment;        /* Of the last call or answer. */
+    uint64_t undecided;     /* Keys whose history took too many states to judge. */
+    uint64_t states_max;    /* Most that one key took. */
     uint64_t committed_last;
     uint64_t applied_last;
     uint64_t acked_index_max;      /* Of all writes acknowledged so far, and all reads answered. */
@@ -99,6 +106,16 @@ void judge_op_lost(struct judges *judges, uint64_t op);
 void judge_history_end(struct judges *judges);
 /* Operations that were never answered. */
 uint64_t judge_ops_open(const struct judges *judges);
+
+/* ---- linear: told by the client alone, in the order of calls and answers ---- */
+
+/* Request `op`, which was invoked, asks for `deed` next: each command, and each read. */
+void judge_deed(struct judges *judges, uint64_t op, const struct deed *deed);
+/* What it got for its deed `number` (from 0), before judge_write_done() or judge_read_done(). */
+void judge_deed_got(struct judges *judges, uint64_t op, uint32_t number, bool happened,
+                    uint64_t got);
+/* At the end: searches an order for each key. */
+void judge_linear_end(struct judges *judges);
 
 /* ---- sync ---- */
 

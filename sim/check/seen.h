@@ -9,6 +9,14 @@ struct leader_seen {
     uint32_t replica;
 };
 
+struct deed_seen {
+    struct deed deed;
+    uint64_t op;
+    bool told; /* Got: */
+    bool happened;
+    uint64_t got;
+};
+
 /* The entries that were ever seen at one index, one for each term: few, so a short list. More
  * than fit are forgotten, the oldest first. */
 #define SUMS_PER_INDEX 6u
@@ -51,6 +59,13 @@ struct op_seen {
     struct mortar_position first;
     struct mortar_position last;
     uint64_t floor; /* A linearizable read must see at least this index. */
+    uint64_t first_deed;
+    uint32_t deed_count;
+    uint64_t invoked; /* Moments. */
+    uint64_t ended;
 };
+
+/* Whether `status` leaves it open if a command happened. */
+bool status_is_open(enum mortar_status status);
 
 #endif

@@ -22,6 +22,7 @@ enum wrong {
     FALSE_FAILURE,
     ANSWERED_TWICE,
     STALE_READ,
+    VALUE_OUT_OF_THE_AIR,
     HELD_IS_ASKED_FOR,
     FETCHED_TWICE,
     CHUNK_OF_NO_SESSION,
@@ -37,9 +38,10 @@ static const char *const expected_judge[WRONGS] = {
     [STATE_DIFFERS] = "applied",    [APPLIED_TWICE] = "applied",
     [FALSE_POSITION] = "history",   [FALSE_REPLY] = "history",
     [FALSE_FAILURE] = "history",    [ANSWERED_TWICE] = "history",
-    [STALE_READ] = "history",       [HELD_IS_ASKED_FOR] = "sync",
-    [FETCHED_TWICE] = "sync",       [CHUNK_OF_NO_SESSION] = "sync",
-    [VERIFIED_IS_CUT] = "sync",     [WINDOW_IS_EXCEEDED] = "sync",
+    [STALE_READ] = "history",       [VALUE_OUT_OF_THE_AIR] = "linear",
+    [HELD_IS_ASKED_FOR] = "sync",   [FETCHED_TWICE] = "sync",
+    [CHUNK_OF_NO_SESSION] = "sync", [VERIFIED_IS_CUT] = "sync",
+    [WINDOW_IS_EXCEEDED] = "sync",
 };
 
 static void run_log(struct judges *judges, enum wrong wrong)
@@ -61,7 +63,9 @@ static void run_machine(struct judges *judges, enum wrong wrong)
     struct applied_command command = {
         .index = 1, .term = 3, .command = 7, .content = 70, .reply = 700, .state = {5, 5}};
     judge_invoke(judges, 1, OP_EXECUTE, 0, 7, 1);
+    judge_deed(judges, 1, &(struct deed){.kind = DEED_PUT, .value = 9});
     judge_invoke(judges, 2, OP_EXECUTE, 0, 8, 1);
+    judge_deed(judges, 2, &(struct deed){.kind = DEED_PUT, .value = 8});
     if (wrong == UNCOMMITTED_IS_APPLIED) command.term = 2;
     judge_applied(judges, 0, &command);
     if (wrong == STATE_DIFFERS) command.state[1]++;
@@ -84,15 +88,19 @@ static void run_clients(struct judges *judges, enum wrong wrong)
     const struct mortar_position nowhere = {0};
     const uint64_t nothing[2] = {0, 0};
     const uint64_t something[2] = {5, 5};
+    judge_deed_got(judges, 1, 0, true, 0);
     judge_write_done(judges, 1, MORTAR_OK, at, at, &reply, 1);
     judge_write_done(judges, 2, MORTAR_E_LOST, nowhere, nowhere, NULL, 0);
     if (wrong == ANSWERED_TWICE) {
         judge_write_done(judges, 2, MORTAR_E_LOST, nowhere, nowhere, NULL, 0);
     }
     judge_invoke(judges, 3, OP_READ_LINEARIZABLE, 1, 0, 0);
+    judge_deed(judges, 3, &(struct deed){.kind = DEED_READ});
+    judge_deed_got(judges, 3, 0, true, wrong == VALUE_OUT_OF_THE_AIR ? 8 : 9);
     const bool stale = wrong == STALE_READ;
     judge_read_done(judges, 3, MORTAR_OK, stale ? 0 : 1, stale ? nothing : something);
     judge_history_end(judges);
+    judge_linear_end(judges);
 }
 
 static void run_session(struct judges *judges, enum wrong wrong)
