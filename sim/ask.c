@@ -181,6 +181,7 @@ bool sim_elect(struct sim *sim, uint32_t replica)
         if (i == replica || !replica_is_live(other)) continue;
         struct mortar_core_options patient = other->options.core;
         patient.reluctant_factor = 20;
+        other->reluctance = patient.reluctant_factor;
         if (mortar_core_tune(other->core, &patient) != MORTAR_OK) return false;
     }
     const bool elected = sim_run_until_of(sim, sim_is_leader, replica, 60000);

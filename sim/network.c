@@ -619,7 +619,7 @@ void network_send(struct network *network, struct replica *from, struct replica 
 {
     const struct mortar_bytes whole = {mortar_buffer_data(frame), mortar_buffer_bytes(frame)};
     story_frame(network->sim, from, to, whole);
-    if (lane == MORTAR_LANE_CONTROL) watch_frame(from, whole);
+    if (lane == MORTAR_LANE_CONTROL) watch_frame(from, to, whole);
     if (!replica_is_live(to) || !channel_of(network, from, to, lane)->up) return;
     keep(network, channel_of(network, from, to, lane), whole);
     if (!send_lie(network, from, to, lane, whole)) send_frame(network, from, to, lane, frame);

@@ -64,6 +64,7 @@ static void on_tick(struct sim *sim, struct sim_event *event)
     if (replica->tick_held) return;
     tick(replica);
     replica_settle(replica);
+    if (replica_is_live(replica) && !replica->dying) watch_tick(replica);
 }
 
 /* ---- Storage ---- */
@@ -292,6 +293,8 @@ void replica_link(struct replica *replica, const struct replica *other, enum mor
 enum mortar_status replica_frame(struct replica *replica, const struct replica *from,
                                  enum mortar_lane lane, struct mortar_buffer *frame)
 {
+    watch_arrival(replica, (struct mortar_bytes){mortar_buffer_data(frame),
+                                                 mortar_buffer_bytes(frame)});
     const enum mortar_status status = mortar_core_frame(replica->core, &from->id, lane, frame);
     replica_settle(replica);
     return status;
@@ -407,6 +410,8 @@ void replica_restart(struct replica *replica)
     replica->committed_seen = 0;
     replica->commit_said = 0;
     replica->sync_said = false;
+    replica->leads = false;
+    replica->awake = false;
     judge_restarted(&replica->sim->judges, replica->number,
                     virtual_disk_last(&replica->disk).index);
     replica_open(replica, false);

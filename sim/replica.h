@@ -96,6 +96,10 @@ struct replica {
     uint64_t commit_said; /* By its last trace event. */
     uint64_t led_term;    /* Highest term that it led and that was judged. */
     uint64_t lead_said;
+    uint64_t term_said;
+    bool leads;
+    bool awake; /* This life of it took part: it is not reading its log any more. */
+    uint32_t reluctance; /* Highest reluctant_factor that it was ever given. */
     bool sync_said; /* A session ended: look at what it held. */
     uint64_t counts[MORTAR_TRACE_KINDS];
 };

@@ -8,8 +8,21 @@
 #include "wire/message.h"
 #include "wire/record.h"
 
+/* The end of its log when all from `next` on is not looked at. False: pruned. */
+static bool position_before(const struct replica *replica, uint64_t next,
+                            struct mortar_position *out_position)
+{
+    struct mortar_log_sum sum;
+    *out_position = (struct mortar_position){.index = next - 1};
+    return next <= 1 || mortar_core_log_sum(replica->core, next - 1, &out_position->term, &sum);
+}
+
 static void note_truncate(struct replica *replica, uint64_t from)
 {
+    struct mortar_position last;
+    if (position_before(replica, from, &last)) {
+        judge_cut(&replica->sim->judges, replica->number, last);
+    }
     judge_truncate(&replica->sim->judges, replica->number, from);
     if (replica->entries_seen >= from) replica->entries_seen = from - 1;
 }
@@ -20,10 +33,26 @@ static void session_moves(struct replica *replica, uint64_t phase)
     if (sim->session_moves != NULL) sim->session_moves(sim->session_context, replica, phase);
 }
 
+/* What makes a voter wait anew, or decides if it may stand for election. */
+static bool stirs(const struct mortar_trace_event *event)
+{
+    const enum mortar_trace_kind kind = event->kind;
+    return kind == MORTAR_TRACE_ROLE || kind == MORTAR_TRACE_LEADER ||
+           kind == MORTAR_TRACE_ELECTION || kind == MORTAR_TRACE_CONFIG ||
+           kind == MORTAR_TRACE_CONFIG_REVERTED || kind == MORTAR_TRACE_TRUNCATE ||
+           (kind == MORTAR_TRACE_VOTE_GRANTED && event->numbers[1] == 0);
+}
+
 static void note(struct replica *replica, const struct mortar_trace_event *event)
 {
     struct judges *judges = &replica->sim->judges;
     const uint64_t *numbers = event->numbers;
+    if (stirs(event)) judge_stirred(judges, replica->number);
+    if (event->kind == MORTAR_TRACE_LEADER || event->kind == MORTAR_TRACE_ELECTION) {
+        replica->awake = true;
+    }
+    if (event->kind == MORTAR_TRACE_TERM) replica->term_said = numbers[1];
+    if (event->kind == MORTAR_TRACE_ROLE) replica->leads = numbers[1] == MORTAR_LEADER;
     if (event->kind == MORTAR_TRACE_ROLE && numbers[1] == MORTAR_LEADER) {
         judge_leader(judges, replica->number, numbers[2]);
         replica->lead_said = numbers[2];
@@ -93,6 +122,11 @@ static void watch_leader(struct replica *replica)
 {
     if (replica->lead_said <= replica->led_term) return;
     replica->led_term = replica->lead_said;
+    struct mortar_position last;
+    uint64_t next = replica->entries_seen + 1;
+    while (position_before(replica, next, &last) && last.term == replica->led_term)
+        next--; /* Back to where its term began. */
+    judge_leads(&replica->sim->judges, replica->number, replica->led_term, last);
     uint64_t index;
     uint64_t term;
     struct mortar_log_sum must;
@@ -104,19 +138,103 @@ static void watch_leader(struct replica *replica)
     }
 }
 
-/* What log replay asks a source for: the only message of a method that is looked into. */
-void watch_frame(struct replica *replica, struct mortar_bytes frame)
+/* What its disk holds counts for a leader at once. */
+static void watch_durable(struct replica *replica)
 {
-    struct frame_header header;
-    struct mortar_bytes payload;
+    if (!replica->leads) return;
+    const struct mortar_position last = virtual_disk_last(&replica->disk);
+    struct mortar_position held;
+    if (!position_before(replica, last.index + 1, &held) || held.term != last.term) return;
+    judge_counted(&replica->sim->judges, replica->number, last);
+}
+
+void watch_tick(struct replica *replica)
+{
+    const struct mortar_core_options *core = &replica->options.core;
+    struct judges *judges = &replica->sim->judges;
+    struct mortar_core_status status;
+    if (!replica->awake) return;
+    if (core->reluctant_factor > replica->reluctance) replica->reluctance = core->reluctant_factor;
+    const uint64_t patience = 2 * (uint64_t)core->election_ticks * replica->reluctance + 2;
+    if (!judge_tick(judges, replica->number, patience)) return;
+    mortar_core_status(replica->core, &status);
+    bool voter = false;
+    for (uint32_t i = 0; i < status.member_count; i++) {
+        const struct mortar_member_status *member = &status.members[i];
+        if (mortar_member_id_equal(&member->id, &status.self)) voter = member->voter;
+    }
+    const bool stands = voter && status.role != MORTAR_LEADER && !replica->disk_sick;
+    judge_may_stand(judges, replica->number, stands, status.last);
+}
+
+void watch_arrival(struct replica *replica, struct mortar_bytes frame)
+{
+    if (frame.bytes < FRAME_HEADER_BYTES) return;
+    const uint8_t type = frame.data[7];
+    if (type != MESSAGE_APPEND_REQUEST && type != MESSAGE_PART) return;
+    judge_stirred(&replica->sim->judges, replica->number);
+}
+
+/* ---- Frames that leave ---- */
+
+/* What log replay asks a source for: the only message of a method that is looked into. */
+static void frame_sync(struct replica *replica, struct mortar_bytes payload)
+{
     struct sync_message message;
     struct replay_fetch fetch;
-    if (frame.bytes < FRAME_HEADER_BYTES || frame.data[7] != MESSAGE_SYNC) return;
-    if (frame_open(frame, MORTAR_LANE_CONTROL, &header, &payload) != MORTAR_OK) return;
     if (sync_message_decode(payload, &message) != MORTAR_OK || message.to_session) return;
     if (replay_message_type(message.bytes) != REPLAY_FETCH) return;
     if (replay_fetch_decode(message.bytes, &fetch) != MORTAR_OK) return;
     judge_requested(&replica->sim->judges, replica->number, fetch.first, fetch.last);
+}
+
+/* A reply that waited until its term was over says nothing of the log of now. */
+static void frame_append_reply(struct replica *replica, uint16_t version,
+                               struct mortar_bytes payload)
+{
+    struct append_reply reply;
+    struct mortar_position position;
+    uint64_t term = 0;
+    if (append_reply_decode(payload, version, &reply) != MORTAR_OK) return;
+    if (reply.outcome != APPEND_MATCHED || reply.term < replica->term_said) return;
+    const bool held = position_before(replica, reply.match_index + 1, &position);
+    const bool pruned = reply.match_index <= virtual_disk_base(&replica->disk).index;
+    const bool durable =
+        pruned || (held && virtual_disk_holds(&replica->disk, reply.match_index, &term) &&
+                   term == position.term);
+    judge_matched(&replica->sim->judges, replica->number, position, durable);
+}
+
+static void frame_vote_request(struct replica *replica, struct mortar_bytes payload)
+{
+    struct vote_request request;
+    if (vote_request_decode(payload, &request) != MORTAR_OK) return;
+    judge_asked(&replica->sim->judges, replica->number, request.term, request.pre, request.last);
+}
+
+static void frame_vote_reply(struct replica *replica, const struct replica *to,
+                             struct mortar_bytes payload)
+{
+    struct vote_reply reply;
+    if (vote_reply_decode(payload, &reply) != MORTAR_OK || reply.pre || !reply.granted) return;
+    judge_vote(&replica->sim->judges, replica->number, reply.term, to->number);
+}
+
+void watch_frame(struct replica *replica, const struct replica *to, struct mortar_bytes frame)
+{
+    struct frame_header header;
+    struct mortar_bytes payload;
+    if (frame.bytes < FRAME_HEADER_BYTES || replica->copy) return;
+    const uint8_t type = frame.data[7];
+    if (type != MESSAGE_SYNC && type != MESSAGE_APPEND_REPLY && type != MESSAGE_VOTE_REQUEST &&
+        type != MESSAGE_VOTE_REPLY) {
+        return;
+    }
+    if (frame_open(frame, MORTAR_LANE_CONTROL, &header, &payload) != MORTAR_OK) return;
+    if (type == MESSAGE_SYNC) frame_sync(replica, payload);
+    if (type == MESSAGE_APPEND_REPLY) frame_append_reply(replica, header.version, payload);
+    if (type == MESSAGE_VOTE_REQUEST) frame_vote_request(replica, payload);
+    if (type == MESSAGE_VOTE_REPLY) frame_vote_reply(replica, to, payload);
 }
 
 static void watch_session(struct replica *replica)
@@ -137,6 +255,7 @@ void watch_replica(struct replica *replica)
     watch_entries(replica);
     watch_leader(replica);
     watch_commits(replica);
+    watch_durable(replica);
     watch_session(replica);
     if (sim->options.check_every != 0 && sim->events % sim->options.check_every == 0) {
         mortar_core_check(replica->core);

@@ -11,7 +11,11 @@ struct replica;
 void watch_trace(struct replica *replica, const struct mortar_trace_event *event);
 /* After a step: what is new in the log, what is committed, who leads. */
 void watch_replica(struct replica *replica);
+/* Its clock ticks. */
+void watch_tick(struct replica *replica);
 /* It sends a frame of the control lane. */
-void watch_frame(struct replica *replica, struct mortar_bytes frame);
+void watch_frame(struct replica *replica, const struct replica *to, struct mortar_bytes frame);
+/* One arrives whole. */
+void watch_arrival(struct replica *replica, struct mortar_bytes frame);
 
 #endif

@@ -22,6 +22,8 @@ void judges_init(struct judges *judges, struct verdict *verdict)
     if (judges->replicas == NULL) abort();
     for (uint32_t i = 0; i < JUDGES_REPLICAS_MAX; i++) {
         judges->replicas[i].verified.item_bytes = sizeof(uint8_t);
+        judges->replicas[i].votes.item_bytes = sizeof(uint32_t);
+        judges->replicas[i].asked.item_bytes = sizeof(struct mortar_position);
     }
 }
 
@@ -29,6 +31,8 @@ void judges_deinit(struct judges *judges)
 {
     for (uint32_t i = 0; i < JUDGES_REPLICAS_MAX; i++) {
         table_deinit(&judges->replicas[i].verified);
+        table_deinit(&judges->replicas[i].votes);
+        table_deinit(&judges->replicas[i].asked);
     }
     free(judges->replicas);
     table_deinit(&judges->leaders);

@@ -4,7 +4,7 @@
  * numbered by the order in which the simulator opened them; a number is never used twice.
  *
  *   judge        promise (design)                                          file
- *   leaders      at most one leader in a term (C11)                        leaders.c
+ *   leaders      at most one leader in a term (C11)                        judges.c
  *   logs         equal index and term, equal log before it (C11)           logs.c
  *   commits      what is committed never changes or vanishes, and stands
  *                in the log of every later leader (C3, C11)                commits.c
@@ -14,6 +14,12 @@
  *                (C2)                                                      history.c
  *   linear       what clients saw of each key is what one register could
  *                have shown them, one request after the other (C1, C2)     deeds.c, linear.c
+ *   votes        one vote in a term, whatever crashed (C11)                votes.c
+ *   complete     nobody acknowledges what its disk does not hold, votes for
+ *                one that lacks what it acknowledged, or leads in a session
+ *                or without it (C12)                                       votes.c
+ *   elections    a voter that hears no leader stands for election, in a
+ *                session too (C12)                                         elections.c
  *   sync         what is verified stays and is not asked for again, sessions end, memory
  *                stays in its window (C5, C6, C7)                          sync.c
  *
@@ -117,6 +123,34 @@ void judge_deed_got(struct judges *judges, uint64_t op, uint32_t number, bool ha
 /* At the end: searches an order for each key. */
 void judge_linear_end(struct judges *judges);
 
+/* ---- votes, complete ---- */
+
+/* A vote request of `replica` left: its log ends at `last`. */
+void judge_asked(struct judges *judges, uint32_t replica, uint64_t term, bool pre,
+                 struct mortar_position last);
+/* A vote of `replica` left (no pre-vote), or it counts its own. */
+void judge_vote(struct judges *judges, uint32_t replica, uint64_t term, uint32_t candidate);
+/* It told a leader that it holds the entry at `position`; `durable`: its disk says so too. */
+void judge_matched(struct judges *judges, uint32_t replica, struct mortar_position position,
+                   bool durable);
+/* It leads, and its disk holds the entry at `position`. */
+void judge_counted(struct judges *judges, uint32_t replica, struct mortar_position position);
+/* It cut what conflicts with the log of a later leader: what is left ends at `last`. */
+void judge_cut(struct judges *judges, uint32_t replica, struct mortar_position last);
+/* It leads `term`; its log ended at `last` before. */
+void judge_leads(struct judges *judges, uint32_t replica, uint64_t term,
+                 struct mortar_position last);
+
+/* ---- elections: silence is counted in ticks of the replica ---- */
+
+/* Heard of a leader, voted, changed its role, or what decides if it may stand for election. */
+void judge_stirred(struct judges *judges, uint32_t replica);
+/* A tick; `patience_ticks` is the longest that it may wait for a leader. True: say now whether it
+ * may stand for election. */
+bool judge_tick(struct judges *judges, uint32_t replica, uint64_t patience_ticks);
+void judge_may_stand(struct judges *judges, uint32_t replica, bool voter,
+                     struct mortar_position last);
+
 /* ---- sync ---- */
 
 void judge_session_open(struct judges *judges, uint32_t replica, uint64_t session);
@@ -146,6 +180,12 @@ struct replica_seen {
     uint64_t sessions;     /* Opened so far. */
     struct table verified; /* By index: uint8_t, 1 when verified by a session and not cut since. */
     bool gone;
+    /* What the member promised, which no crash takes back: */
+    struct table votes;           /* By term: uint32_t, the candidate and 1; 0: none. */
+    struct table asked;           /* By term: struct mortar_position of its vote request. */
+    struct mortar_position acked; /* Highest acknowledged, or counted, and not cut since. */
+    uint64_t silent;              /* Ticks without a leader or an election. */
+    uint64_t patience;            /* Longest that it may take. */
 };
 
 #endif

@@ -92,6 +92,7 @@ void judge_restarted(struct judges *judges, uint32_t replica, uint64_t last)
     struct replica_seen *self = &judges->replicas[replica];
     self->gone = false;
     self->session = 0;
+    self->silent = 0;
     self->applied = 0;
     self->committed = 0;
     for (uint64_t i = last + 1; i < self->verified.count; i++)

@@ -28,20 +28,45 @@ enum wrong {
     CHUNK_OF_NO_SESSION,
     VERIFIED_IS_CUT,
     WINDOW_IS_EXCEEDED,
+    TWO_VOTES,
+    VOTE_FOR_OTHER_THAN_SELF,
+    VOTE_FOR_AN_OLDER_LOG,
+    CAMPAIGN_WITHOUT_WHAT_WAS_ACKNOWLEDGED,
+    ACKNOWLEDGED_BEFORE_DURABLE,
+    LEADS_IN_A_SESSION,
+    LEADS_WITHOUT_WHAT_WAS_COUNTED,
+    WAITS_FOR_EVER,
     WRONGS
 };
 
 static const char *const expected_judge[WRONGS] = {
-    [SECOND_LEADER] = "leaders",    [OTHER_LOG] = "logs",
-    [OTHER_COMMIT] = "commits",     [COMMIT_MOVES_BACK] = "commits",
-    [COMMITTED_IS_CUT] = "commits", [UNCOMMITTED_IS_APPLIED] = "applied",
-    [STATE_DIFFERS] = "applied",    [APPLIED_TWICE] = "applied",
-    [FALSE_POSITION] = "history",   [FALSE_REPLY] = "history",
-    [FALSE_FAILURE] = "history",    [ANSWERED_TWICE] = "history",
-    [STALE_READ] = "history",       [VALUE_OUT_OF_THE_AIR] = "linear",
-    [HELD_IS_ASKED_FOR] = "sync",   [FETCHED_TWICE] = "sync",
-    [CHUNK_OF_NO_SESSION] = "sync", [VERIFIED_IS_CUT] = "sync",
+    [SECOND_LEADER] = "leaders",
+    [OTHER_LOG] = "logs",
+    [OTHER_COMMIT] = "commits",
+    [COMMIT_MOVES_BACK] = "commits",
+    [COMMITTED_IS_CUT] = "commits",
+    [UNCOMMITTED_IS_APPLIED] = "applied",
+    [STATE_DIFFERS] = "applied",
+    [APPLIED_TWICE] = "applied",
+    [FALSE_POSITION] = "history",
+    [FALSE_REPLY] = "history",
+    [FALSE_FAILURE] = "history",
+    [ANSWERED_TWICE] = "history",
+    [STALE_READ] = "history",
+    [VALUE_OUT_OF_THE_AIR] = "linear",
+    [HELD_IS_ASKED_FOR] = "sync",
+    [FETCHED_TWICE] = "sync",
+    [CHUNK_OF_NO_SESSION] = "sync",
+    [VERIFIED_IS_CUT] = "sync",
     [WINDOW_IS_EXCEEDED] = "sync",
+    [TWO_VOTES] = "votes",
+    [VOTE_FOR_OTHER_THAN_SELF] = "votes",
+    [VOTE_FOR_AN_OLDER_LOG] = "complete",
+    [CAMPAIGN_WITHOUT_WHAT_WAS_ACKNOWLEDGED] = "complete",
+    [ACKNOWLEDGED_BEFORE_DURABLE] = "complete",
+    [LEADS_IN_A_SESSION] = "complete",
+    [LEADS_WITHOUT_WHAT_WAS_COUNTED] = "complete",
+    [WAITS_FOR_EVER] = "elections",
 };
 
 static void run_log(struct judges *judges, enum wrong wrong)
@@ -116,6 +141,49 @@ static void run_session(struct judges *judges, enum wrong wrong)
     judge_session_end(judges, 2, 9);
 }
 
+static struct mortar_position position(uint64_t index, uint64_t term)
+{
+    return (struct mortar_position){.index = index, .term = term};
+}
+
+/* Replica 4 votes for 3, acknowledges, crashes, loses what conflicts, and leads. */
+static void run_votes(struct judges *judges, enum wrong wrong)
+{
+    judge_asked(judges, 3, 5, true, position(6, 4));
+    judge_asked(judges, 3, 5, false, position(6, 4));
+    judge_asked(judges, 5, 5, false, position(9, 4));
+    judge_vote(judges, 4, 5, 3);
+    judge_vote(judges, 4, 5, 3);
+    judge_replica_gone(judges, 4);
+    judge_restarted(judges, 4, 6);
+    if (wrong == TWO_VOTES) judge_vote(judges, 4, 5, 5);
+    if (wrong == VOTE_FOR_OTHER_THAN_SELF) judge_vote(judges, 3, 5, 5);
+    judge_matched(judges, 4, position(8, 5), wrong != ACKNOWLEDGED_BEFORE_DURABLE);
+    judge_replica_gone(judges, 4);
+    judge_restarted(judges, 4, 8);
+    const bool older = wrong == VOTE_FOR_AN_OLDER_LOG;
+    judge_asked(judges, 5, 6, false, older ? position(9, 4) : position(8, 5));
+    judge_vote(judges, 4, 6, 5);
+    judge_cut(judges, 4, position(7, 5));
+    const bool lacks = wrong == CAMPAIGN_WITHOUT_WHAT_WAS_ACKNOWLEDGED;
+    judge_asked(judges, 4, 7, true, lacks ? position(6, 5) : position(7, 5));
+    judge_counted(judges, 4, position(7, 6));
+    if (wrong == LEADS_IN_A_SESSION) judge_session_open(judges, 4, 3);
+    judge_leads(judges, 4, 7,
+                wrong == LEADS_WITHOUT_WHAT_WAS_COUNTED ? position(8, 5) : position(7, 6));
+    if (wrong == LEADS_IN_A_SESSION) judge_session_end(judges, 4, 3);
+}
+
+/* Replica 6 cannot stand at first, then hears a leader, then can and does after a while. */
+static void run_elections(struct judges *judges, enum wrong wrong)
+{
+    for (uint32_t tick = 1; tick <= 50; tick++) {
+        if (tick == 25) judge_stirred(judges, 6);
+        if (tick == 44 && wrong != WAITS_FOR_EVER) judge_stirred(judges, 6);
+        if (judge_tick(judges, 6, 10)) judge_may_stand(judges, 6, tick > 20, position(1, 1));
+    }
+}
+
 static void each_judge_finds_the_one_thing_that_is_wrong(void **state)
 {
     (void)state;
@@ -127,6 +195,8 @@ static void each_judge_finds_the_one_thing_that_is_wrong(void **state)
         run_machine(&judges, wrong);
         run_clients(&judges, wrong);
         run_session(&judges, wrong);
+        run_votes(&judges, wrong);
+        run_elections(&judges, wrong);
         print_message("  %d: %s\n", (int)wrong, verdict.failed ? verdict.text : "held");
         assert_int_equal(verdict.failed, wrong != NOTHING);
         if (verdict.failed) assert_string_equal(verdict.judge, expected_judge[wrong]);
