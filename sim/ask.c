@@ -157,14 +157,23 @@ static bool majority_lives(struct sim *sim, const struct mortar_core_status *sta
     return !status->joint && (voters == 0 || 2 * alive > voters);
 }
 
+/* It has just started, and has not read its configuration back: nobody can say what it is. */
+static bool is_reading_back(struct sim *sim, uint32_t replica,
+                            const struct mortar_core_status *status)
+{
+    return status->member_count == 0 && virtual_disk_last(&sim->replicas[replica]->disk).index > 0;
+}
+
 bool sim_can_lose(struct sim *sim, uint32_t replica)
 {
     struct mortar_core_status status;
     for (uint32_t i = 0; i < sim->replica_count; i++) {
         if (i == replica || !status_of(sim, i, &status)) continue;
-        if (!majority_lives(sim, &status, replica)) return false;
+        if (is_reading_back(sim, i, &status) || !majority_lives(sim, &status, replica))
+            return false;
     }
-    return status_of(sim, replica, &status) && majority_lives(sim, &status, replica);
+    return status_of(sim, replica, &status) && !is_reading_back(sim, replica, &status) &&
+           majority_lives(sim, &status, replica);
 }
 
 /* ---- Deeds ---- */

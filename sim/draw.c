@@ -153,7 +153,7 @@ struct drawn draw_world(uint64_t seed)
     /* Each kind of fault is there in half of the worlds: some faults hide others. */
     drawn.faults = prng_next(&prng);
     if (prng_chance(&prng, 1, 20)) drawn.faults = 0;
-    if (prng_chance(&prng, 1, 6)) draw_pruning(&prng, &drawn);
+    if (prng_chance(&prng, 1, 5)) draw_pruning(&prng, &drawn);
     return drawn;
 }
 

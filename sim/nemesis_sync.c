@@ -28,6 +28,31 @@ static bool source_stall(struct nemesis *nemesis, struct replica *laggard)
     return true;
 }
 
+static void on_honest(struct sim *sim, struct sim_event *event)
+{
+    (void)sim;
+    event->target->lying = false;
+}
+
+/* It lies about anything to anybody for a while. */
+static bool begin_to_lie(struct nemesis *nemesis, struct replica *replica)
+{
+    if (replica == NULL) return false;
+    replica->lying = true;
+    story_say(nemesis->sim, "---- %s lies", replica->name);
+    sim_at(nemesis->sim, (struct sim_event){
+                             .at_us = nemesis_in_ms(nemesis, 1000, 8000),
+                             .target = replica,
+                             .run = on_honest,
+                         });
+    return true;
+}
+
+static bool source_lies(struct nemesis *nemesis, struct replica *laggard)
+{
+    return begin_to_lie(nemesis, nemesis_pick_but(nemesis, laggard->number));
+}
+
 /* No bulk lane carries anything to it. */
 static bool no_source(struct nemesis *nemesis, struct replica *laggard)
 {
@@ -128,6 +153,8 @@ static const struct session_fault {
 } session_faults[] = {
     {SIM_FAULT_SOURCE_CRASH, REPLAY_PHASE_FETCH, source_crash},
     {SIM_FAULT_SOURCE_STALL, REPLAY_PHASE_FETCH, source_stall},
+    {SIM_FAULT_LIAR, REPLAY_PHASE_MATCH, source_lies},
+    {SIM_FAULT_LIAR, REPLAY_PHASE_FETCH, source_lies},
     {SIM_FAULT_NO_SOURCE, REPLAY_PHASE_FETCH, no_source},
     {SIM_FAULT_TARGET_MOVES, REPLAY_PHASE_FETCH, target_moves},
     {SIM_FAULT_LAGGARD_CRASH, REPLAY_PHASE_MATCH, laggard_crash},
@@ -160,7 +187,9 @@ void nemesis_on_phase(void *context, struct replica *laggard, uint64_t phase)
     for (uint32_t i = 0; i < SESSION_FAULTS && nemesis->running; i++) {
         const uint64_t bit = 1ull << session_faults[i].fault;
         if ((nemesis->waiting & bit) == 0 || session_faults[i].phase != phase) continue;
-        nemesis->waiting &= ~bit;
+        if (session_faults[i].fault != SIM_FAULT_LIAR || prng_chance(&nemesis->prng, 1, 4)) {
+            nemesis->waiting &= ~bit; /* Liars come in crowds. */
+        }
         const uint64_t most_us = prng_chance(&nemesis->prng, 1, 2) ? 1 : STRIKE_US_MAX;
         sim_at(nemesis->sim,
                (struct sim_event){
@@ -214,32 +243,19 @@ static bool do_wait(struct nemesis *nemesis)
     return false;
 }
 
-static void on_honest(struct sim *sim, struct sim_event *event)
-{
-    (void)sim;
-    event->target->lying = false;
-}
-
 static bool do_liar(struct nemesis *nemesis)
 {
-    struct replica *replica = nemesis_pick_any(nemesis);
-    if (replica == NULL) return false;
-    replica->lying = true;
-    story_say(nemesis->sim, "---- %s lies", replica->name);
-    sim_at(nemesis->sim, (struct sim_event){
-                             .at_us = nemesis_in_ms(nemesis, 1000, 5000),
-                             .target = replica,
-                             .run = on_honest,
-                         });
-    return true;
+    return begin_to_lie(nemesis, nemesis_pick_any(nemesis));
 }
 
+/* What is likely here is what a session needs to be hit at all. */
 static const struct nemesis_fault faults[] = {
-    {SIM_FAULT_LAG, do_lag},   {SIM_FAULT_LAGGARDS, do_laggards}, {SIM_FAULT_ANY, do_prune},
-    {SIM_FAULT_ANY, do_prune}, {SIM_FAULT_ANY, do_prune},
-
-    {SIM_FAULT_ANY, do_wait}, /* Worth several times the odds: it stands for many. */
-    {SIM_FAULT_ANY, do_wait},  {SIM_FAULT_ANY, do_wait},          {SIM_FAULT_LIAR, do_liar},
+    {SIM_FAULT_LAG, do_lag},           {SIM_FAULT_LAG, do_lag},   {SIM_FAULT_LAGGARDS, do_laggards},
+    {SIM_FAULT_LAGGARDS, do_laggards}, {SIM_FAULT_ANY, do_wait},  {SIM_FAULT_ANY, do_wait},
+    {SIM_FAULT_ANY, do_wait},          {SIM_FAULT_ANY, do_wait},  {SIM_FAULT_ANY, do_wait},
+    {SIM_FAULT_ANY, do_wait},          {SIM_FAULT_ANY, do_prune}, {SIM_FAULT_ANY, do_prune},
+    {SIM_FAULT_ANY, do_prune},         {SIM_FAULT_LIAR, do_liar}, {SIM_FAULT_LIAR, do_liar},
+    {SIM_FAULT_LIAR, do_liar},
 };
 
 struct nemesis_faults nemesis_sync_faults(void)

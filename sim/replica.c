@@ -293,8 +293,8 @@ void replica_link(struct replica *replica, const struct replica *other, enum mor
 enum mortar_status replica_frame(struct replica *replica, const struct replica *from,
                                  enum mortar_lane lane, struct mortar_buffer *frame)
 {
-    watch_arrival(replica, (struct mortar_bytes){mortar_buffer_data(frame),
-                                                 mortar_buffer_bytes(frame)});
+    watch_arrival(replica,
+                  (struct mortar_bytes){mortar_buffer_data(frame), mortar_buffer_bytes(frame)});
     const enum mortar_status status = mortar_core_frame(replica->core, &from->id, lane, frame);
     replica_settle(replica);
     return status;

@@ -98,9 +98,9 @@ struct replica {
     uint64_t lead_said;
     uint64_t term_said;
     bool leads;
-    bool awake; /* This life of it took part: it is not reading its log any more. */
+    bool awake;          /* This life of it took part: it is not reading its log any more. */
     uint32_t reluctance; /* Highest reluctant_factor that it was ever given. */
-    bool sync_said; /* A session ended: look at what it held. */
+    bool sync_said;      /* A session ended: look at what it held. */
     uint64_t counts[MORTAR_TRACE_KINDS];
 };
 
