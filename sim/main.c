@@ -199,7 +199,9 @@ static bool parse(int count, char **words, struct command_line *line)
     }
     const bool none_named = jobs->first > jobs->last;
     if (none_named && jobs->minutes > 0) {
-        jobs->first = (uint64_t)time(NULL) * SEEDS_PER_SECOND;
+        struct timespec now;
+        clock_gettime(CLOCK_REALTIME, &now);
+        jobs->first = (uint64_t)now.tv_sec * SEEDS_PER_SECOND;
         jobs->last = UINT64_MAX / 2;
         (void)printf("seeds from %" PRIu64 " on\n", jobs->first);
         return true;
