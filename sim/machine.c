@@ -172,7 +172,8 @@ void sim_machine_command(enum machine_kind kind, struct prng *prng, uint64_t num
     out[8] = sim_machine_key(kind, prng);
     out[9] = (uint8_t)prng_below(prng, 3);
     memcpy(out + 10, &value, 8);
-    value = prng_below(prng, 8);
+    /* Few values that a compare-and-set may hit, many that tell one writer from another. */
+    value = prng_chance(prng, 1, 3) ? prng_below(prng, 8) : prng_next(prng);
     memcpy(out + 18, &value, 8);
 }
 

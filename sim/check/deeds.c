@@ -53,6 +53,8 @@ static void judge_key(struct judges *judges, uint32_t key, const struct linear_o
     uint32_t states = 0;
     const enum linear_answer answer = linear_check(ops, count, DEEDS_STATES_MAX, &states);
     if (states > judges->states_max) judges->states_max = states;
+    if (states > 2000) {
+    }
     if (answer == LINEAR_UNDECIDED) judges->undecided++;
     if (answer != LINEAR_NO) return;
     verdict_fail(judges->verdict, "linear",
@@ -79,7 +81,11 @@ void judge_linear_end(struct judges *judges)
     for (uint64_t i = 0; i < total; i++) {
         const struct deed_seen *deed = table_find(&judges->deeds, i);
         const uint32_t key = deed->deed.key;
-        if (deed_counts(judges, deed, &op)) ops[first[key] + counts[key]++] = op;
+        if (!deed_counts(judges, deed, &op)) continue;
+        /* One request executes its commands one after the other. */
+        const struct linear_op *before = ops + first[key] + counts[key] - 1;
+        op.in_order = counts[key] > 0 && op.answered != LINEAR_NEVER && before->called == op.called;
+        ops[first[key] + counts[key]++] = op;
     }
     for (uint32_t key = 0; key < DEEDS_KEYS_MAX; key++) {
         if (counts[key] > 0) judge_key(judges, key, ops + first[key], counts[key]);

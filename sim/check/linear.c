@@ -74,6 +74,7 @@ struct search {
     struct group *groups;
     uint32_t group_count;
     bool rises; /* The value is only added to. */
+    bool *done; /* By op: those with an answer. */
     uint32_t left;
     uint64_t value;
     struct set set;
@@ -209,6 +210,7 @@ static void take(struct search *search, struct step step)
     if (step.op != NOTHING) {
         lift(search, search->call_of[op]);
         lift(search, search->answer_of[op]);
+        search->done[op] = true;
         search->left--;
     } else {
         search->groups[step.group].used++;
@@ -226,6 +228,7 @@ static bool back(struct search *search, struct place *out_rest)
         if (step->op != NOTHING) {
             put_back(search, search->answer_of[op]);
             put_back(search, search->call_of[op]);
+            search->done[op] = false;
             search->left++;
         }
         set_toggle(&search->set, op);
@@ -238,6 +241,13 @@ static bool back(struct search *search, struct place *out_rest)
 
 /* ---- Choosing ---- */
 
+/* Whether `op` may come now: its turn in its request, and an answer that fits. */
+static bool may_come(const struct search *search, uint32_t op)
+{
+    if (search->ops[op].in_order && !search->done[op - 1]) return false;
+    return fits(&search->ops[op], search->value);
+}
+
 enum look { LOOK_DEAD, LOOK_FORCED, LOOK_FREE };
 
 /* What may come next, at a glance. What changes nothing goes before what does. */
@@ -248,7 +258,7 @@ static enum look look(const struct search *search, uint32_t *out_op)
          i = search->events[i].next) {
         const struct linear_op *op = &search->ops[search->events[i].op];
         if (search->rises && needs(op) < search->value) return LOOK_DEAD;
-        if (!fits(op, search->value)) continue;
+        if (!may_come(search, search->events[i].op)) continue;
         const bool changes = value_after(&op->deed, search->value) != search->value;
         if (!changes || (search->rises && *out_op == NOTHING)) *out_op = search->events[i].op;
         if (!changes && !search->rises) break;
@@ -279,7 +289,7 @@ static bool choose(const struct search *search, struct place place, struct step 
     while (place.event != NOTHING && !search->events[place.event].answers) {
         const struct event *event = &search->events[place.event];
         place.event = event->next;
-        if (!fits(&search->ops[event->op], search->value)) continue;
+        if (!may_come(search, event->op)) continue;
         *out_step = (struct step){.op = event->op, .rest = place};
         return true;
     }
@@ -409,6 +419,7 @@ enum linear_answer linear_check(const struct linear_op *ops, uint32_t count, uin
         .events = items_new(2 * (size_t)count, sizeof(struct event)),
         .call_of = items_new(count, sizeof(uint32_t)),
         .answer_of = items_new(count, sizeof(uint32_t)),
+        .done = items_new(count, sizeof(bool)),
         .unknown = items_new(count, sizeof(struct unknown)),
         .groups = items_new(count, sizeof(struct group)),
         .steps = items_new(count, sizeof(struct step)),
@@ -422,6 +433,7 @@ enum linear_answer linear_check(const struct linear_op *ops, uint32_t count, uin
     free(search.events);
     free(search.call_of);
     free(search.answer_of);
+    free(search.done);
     free(search.unknown);
     free(search.groups);
     free(search.steps);

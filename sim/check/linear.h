@@ -33,6 +33,7 @@ struct linear_op {
     uint64_t answered; /* LINEAR_NEVER: it took effect at any time after the call, or did not. */
     bool happened;     /* Got, when answered. */
     uint64_t got;
+    bool in_order; /* It comes after the one before it here: both were answered, in one request. */
 };
 
 enum linear_answer { LINEAR_YES, LINEAR_NO, LINEAR_UNDECIDED };

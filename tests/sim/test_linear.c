@@ -11,19 +11,19 @@
 /* One operation: kind, expected, value, called, answered, happened, got. */
 #define READ(called, answered, got)                                                                \
     {                                                                                              \
-        {DEED_READ, 0, 0, 0}, called, answered, true, got                                          \
+        {DEED_READ, 0, 0, 0}, called, answered, true, got, false                                   \
     }
 #define PUT(value, called, answered, got)                                                          \
     {                                                                                              \
-        {DEED_PUT, 0, 0, value}, called, answered, true, got                                       \
+        {DEED_PUT, 0, 0, value}, called, answered, true, got, false                                \
     }
 #define ADD(value, called, answered, got)                                                          \
     {                                                                                              \
-        {DEED_ADD, 0, 0, value}, called, answered, true, got                                       \
+        {DEED_ADD, 0, 0, value}, called, answered, true, got, false                                \
     }
 #define SWAP(expected, value, called, answered, happened, got)                                     \
     {                                                                                              \
-        {DEED_SWAP, 0, expected, value}, called, answered, happened, got                           \
+        {DEED_SWAP, 0, expected, value}, called, answered, happened, got, false                    \
     }
 #define OPEN LINEAR_NEVER
 
@@ -77,6 +77,10 @@ static const struct {
      LINEAR_YES,
      3,
      {SWAP(0, 3, 1, OPEN, false, 0), READ(2, 3, 0), READ(4, 5, 3)}},
+    {"one request executes in order",
+     LINEAR_NO,
+     2,
+     {PUT(5, 1, 2, 6), {{DEED_PUT, 0, 0, 6}, 1, 2, true, 0, true}}},
     {"additions are counted", LINEAR_YES, 2, {ADD(2, 1, 3, 5), ADD(3, 2, 4, 3)}},
     {"an addition is lost", LINEAR_NO, 2, {ADD(2, 1, 2, 2), ADD(3, 3, 4, 3)}},
     {"an addition counts twice", LINEAR_NO, 2, {ADD(2, 1, 2, 2), READ(3, 4, 4)}},
@@ -147,7 +151,8 @@ static bool order_explains(const struct linear_op *ops, const uint32_t *order, u
         if ((chosen >> order[i] & 1) == 0) continue;
         for (uint32_t j = i + 1; j < count; j++) {
             const bool late = ops[order[j]].answered < ops[order[i]].called;
-            if ((chosen >> order[j] & 1) != 0 && late) return false;
+            const bool wrong_way = order[j] + 1 == order[i] && ops[order[i]].in_order;
+            if ((chosen >> order[j] & 1) != 0 && (late || wrong_way)) return false;
         }
         if (!takes_effect(&ops[order[i]], &value)) return false;
     }
@@ -197,6 +202,11 @@ static uint32_t draw_history(struct prng *prng, struct linear_op *ops)
             .happened = prng_chance(prng, 1, 2),
         };
         if (prng_chance(prng, 1, 4)) ops[i].answered = LINEAR_NEVER;
+        if (i > 0 && ops[i - 1].answered != LINEAR_NEVER && prng_chance(prng, 1, 3)) {
+            ops[i].called = ops[i - 1].called;
+            ops[i].answered = ops[i - 1].answered;
+            ops[i].in_order = true;
+        }
         ops[i].happened = value == ops[i].deed.expected;
         ops[i].got = value;
         const bool hits = ops[i].deed.kind != DEED_SWAP || ops[i].happened;
