@@ -6,10 +6,12 @@
  * that is left may come next; what is chosen leaves the list. At a dead end the last choice is
  * undone.
  *
- * Three thoughts keep it small; none changes the answer:
+ * Four thoughts keep it small; none changes the answer:
  *   - An operation that fits now and changes nothing may as well come now: no choice.
  *   - Operations without an answer that ask for the same are alike: of each kind, the one called
  *     first goes first, and one that would change nothing need not have happened.
+ *   - A value that is left behind, that an operation still needs, and that nothing left brings
+ *     about again, is a dead end.
  *   - A value that is only added to never falls: an operation whose answer lies below it is a dead
  *     end, one that fits now cannot come later (after those that change nothing, if any is left).
  */
@@ -62,7 +64,8 @@ struct step {
     uint32_t group; /* place.group of what was taken. */
     bool forced;
     uint64_t value_before;
-    struct place rest; /* What to try instead. */
+    uint32_t number_before; /* Of that value. */
+    struct place rest;      /* What to try instead. */
 };
 
 struct search {
@@ -74,7 +77,15 @@ struct search {
     struct group *groups;
     uint32_t group_count;
     bool rises; /* The value is only added to. */
-    bool *done; /* By op: those with an answer. */
+    /* Values have numbers, where none is added up. */
+    uint64_t *values; /* By number, rising. */
+    uint32_t value_count;
+    uint32_t *needed; /* By op: number of the value that it got, or NOTHING. */
+    uint32_t *made;   /* By op: number of the value that it may bring about, or NOTHING. */
+    uint32_t *wants;  /* By number: operations left that need it. */
+    uint32_t *makers; /* By number: operations left that may bring it about. */
+    uint32_t number;  /* Of the value now. */
+    bool *done;       /* By op: those with an answer. */
     uint32_t left;
     uint64_t value;
     struct set set;
@@ -201,10 +212,24 @@ static uint32_t step_op(const struct search *search, const struct step *step)
     return search->unknown[group->first + group->used].op;
 }
 
+/* Notes that `op` is not left any more or is again. */
+static void count_op(struct search *search, uint32_t op, bool left)
+{
+    const uint32_t by = left ? 1 : UINT32_MAX; /* Wraps round: one less. */
+    if (search->needed[op] != NOTHING) search->wants[search->needed[op]] += by;
+    if (search->made[op] != NOTHING) search->makers[search->made[op]] += by;
+}
+
 static void take(struct search *search, struct step step)
 {
     const uint32_t op = step_op(search, &step);
     step.value_before = search->value;
+    step.number_before = search->number;
+    count_op(search, op, false);
+    if (search->value_count > 0 &&
+        value_after(&search->ops[op].deed, search->value) != search->value) {
+        search->number = search->made[op];
+    }
     search->value = value_after(&search->ops[op].deed, search->value);
     set_toggle(&search->set, op);
     if (step.op != NOTHING) {
@@ -232,7 +257,9 @@ static bool back(struct search *search, struct place *out_rest)
             search->left++;
         }
         set_toggle(&search->set, op);
+        count_op(search, op, true);
         search->value = step->value_before;
+        search->number = step->number_before;
         *out_rest = step->rest;
         if (!step->forced) return true;
     }
@@ -250,10 +277,19 @@ static bool may_come(const struct search *search, uint32_t op)
 
 enum look { LOOK_DEAD, LOOK_FORCED, LOOK_FREE };
 
+/* Whether the last step left a value behind for ever that something still needs. */
+static bool left_behind(const struct search *search)
+{
+    if (search->value_count == 0 || search->step_count == 0) return false;
+    const uint32_t before = search->steps[search->step_count - 1].number_before;
+    return before != search->number && search->wants[before] > 0 && search->makers[before] == 0;
+}
+
 /* What may come next, at a glance. What changes nothing goes before what does. */
 static enum look look(const struct search *search, uint32_t *out_op)
 {
     *out_op = NOTHING;
+    if (left_behind(search)) return LOOK_DEAD;
     for (uint32_t i = search->events[0].next; !search->events[i].answers;
          i = search->events[i].next) {
         const struct linear_op *op = &search->ops[search->events[i].op];
@@ -403,6 +439,58 @@ static void prepare_groups(struct search *search, uint32_t count)
     }
 }
 
+static int compare_values(const void *left, const void *right)
+{
+    const uint64_t a = *(const uint64_t *)left;
+    const uint64_t b = *(const uint64_t *)right;
+    return a < b ? -1 : a > b;
+}
+
+static uint32_t number_of(const struct search *search, uint64_t value)
+{
+    const uint64_t *at =
+        bsearch(&value, search->values, search->value_count, sizeof value, compare_values);
+    return (uint32_t)(at - search->values);
+}
+
+/* What changes nothing by its own answer, or by what it asks for, brings nothing about. */
+static bool makes_value(const struct linear_op *op)
+{
+    const bool answered = op->answered != LINEAR_NEVER;
+    if (op->deed.kind == DEED_READ) return false;
+    if (answered && op->got == op->deed.value) return false;
+    if (op->deed.kind != DEED_SWAP) return true;
+    return op->deed.expected != op->deed.value && (!answered || op->happened);
+}
+
+static void prepare_values(struct search *search, uint32_t count)
+{
+    uint32_t used = 1; /* 0 is the first value. */
+    bool adds = false;
+    for (uint32_t i = 0; i < count; i++) {
+        search->needed[i] = search->made[i] = NOTHING;
+        if (search->ops[i].deed.kind == DEED_ADD) adds = true;
+    }
+    if (adds) return;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct linear_op *op = &search->ops[i];
+        if (op->answered != LINEAR_NEVER) search->values[used++] = op->got;
+        if (makes_value(op)) search->values[used++] = op->deed.value;
+    }
+    qsort(search->values, used, sizeof(uint64_t), compare_values);
+    for (uint32_t i = 0; i < used; i++) {
+        if (i > 0 && search->values[i] == search->values[i - 1]) continue;
+        search->values[search->value_count++] = search->values[i];
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct linear_op *op = &search->ops[i];
+        if (op->answered != LINEAR_NEVER) search->needed[i] = number_of(search, op->got);
+        if (makes_value(op)) search->made[i] = number_of(search, op->deed.value);
+        count_op(search, i, true);
+    }
+    search->number = number_of(search, 0);
+}
+
 static bool only_adds(const struct linear_op *ops, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
@@ -419,6 +507,11 @@ enum linear_answer linear_check(const struct linear_op *ops, uint32_t count, uin
         .events = items_new(2 * (size_t)count, sizeof(struct event)),
         .call_of = items_new(count, sizeof(uint32_t)),
         .answer_of = items_new(count, sizeof(uint32_t)),
+        .values = items_new(2 * (size_t)count, sizeof(uint64_t)),
+        .needed = items_new(count, sizeof(uint32_t)),
+        .made = items_new(count, sizeof(uint32_t)),
+        .wants = items_new(2 * (size_t)count, sizeof(uint32_t)),
+        .makers = items_new(2 * (size_t)count, sizeof(uint32_t)),
         .done = items_new(count, sizeof(bool)),
         .unknown = items_new(count, sizeof(struct unknown)),
         .groups = items_new(count, sizeof(struct group)),
@@ -428,11 +521,17 @@ enum linear_answer linear_check(const struct linear_op *ops, uint32_t count, uin
     search.events[0].next = NOTHING;
     prepare_events(&search, count);
     prepare_groups(&search, count);
+    prepare_values(&search, count);
     const enum linear_answer answer = search_run(&search, states_max);
     *out_states = search.memory_count;
     free(search.events);
     free(search.call_of);
     free(search.answer_of);
+    free(search.values);
+    free(search.needed);
+    free(search.made);
+    free(search.wants);
+    free(search.makers);
     free(search.done);
     free(search.unknown);
     free(search.groups);

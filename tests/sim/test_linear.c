@@ -226,7 +226,7 @@ static void search_agrees_with_trying_every_order(void **state)
     (void)state;
     struct prng prng = prng_seeded(11);
     uint32_t answers[2] = {0, 0};
-    for (uint32_t round = 0; round < 4000; round++) {
+    for (uint32_t round = 0; round < 40000; round++) {
         struct linear_op ops[OPS_MAX];
         uint32_t states = 0;
         const uint32_t count = draw_history(&prng, ops);
@@ -237,7 +237,7 @@ static void search_agrees_with_trying_every_order(void **state)
         answers[naive]++;
     }
     print_message("  %u explained, %u not\n", answers[0], answers[1]);
-    assert_in_range(answers[0], 500, 3500);
+    assert_in_range(answers[0], 10000, 35000);
 }
 
 /* Many unknown additions of different sizes, and a sum that none of them make: it gives up. */
