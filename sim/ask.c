@@ -4,7 +4,8 @@
 /* A disk that is well again completes within this time. */
 #define HEALED_DISK_US 200u
 /* A process that ended by itself is started again within this time. */
-#define RESTART_US_MAX 2000000u
+#define RESTART_US_MAX  2000000u
+#define RESTART_SOON_US 20000u /* After the fault voter_crash. */
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -236,6 +237,7 @@ void sim_heal(struct sim *sim)
         replica->crash_in = 0;
         replica->durable_deaths = 0;
         replica->memory.fail_in = replica->memory.fail_more = 0;
+        replica->dies_by_vote = false;
         replica->work_factor = 1;
         replica->tick_held = false;
         replica->machine.pause_permille = 0;
@@ -281,7 +283,8 @@ void sim_down(struct sim *sim, uint32_t number)
               virtual_disk_last(&replica->disk).index);
     sim->faults[SIM_FAULT_CRASH]++;
     replica_close(replica, REPLICA_CRASHED);
-    sim_restart_at(sim, number, sim->now_us + prng_below(&replica->prng, RESTART_US_MAX));
+    const uint64_t most_us = replica->dies_by_vote ? RESTART_SOON_US : RESTART_US_MAX;
+    sim_restart_at(sim, number, sim->now_us + prng_below(&replica->prng, most_us));
 }
 
 void sim_restart_at(struct sim *sim, uint32_t number, uint64_t at_us)

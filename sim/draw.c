@@ -95,6 +95,17 @@ static void draw_network(struct prng *prng, struct network_options *network)
     network->connect_us_max = PICK_32(prng, 1000, 50000, 500000);
 }
 
+#define DISTANCE_US_MAX 60000u
+
+/* Members far from each other: a message takes a good part of an election timeout, so that votes
+ * split, and answers come when the asker is elsewhere. */
+static void draw_distance(const struct mortar_core_options *core, struct network_options *network)
+{
+    const uint32_t far_us = core->election_ticks * core->tick_ms * 1000 / 8;
+    network->latency_us_max = far_us < DISTANCE_US_MAX ? far_us : DISTANCE_US_MAX;
+    network->latency_us_min = network->latency_us_max / 2;
+}
+
 static void draw_workload(struct prng *prng, struct workload *workload)
 {
     workload->clients = PICK_32(prng, 1, 4, 16);
@@ -143,6 +154,7 @@ struct drawn draw_world(uint64_t seed)
     replica->machine = (enum machine_kind)prng_below(&prng, MACHINE_KINDS);
     replica->machine_pause_permille = PICK_32(&prng, 0, 0, 50);
     draw_network(&prng, &drawn.sim.network);
+    if (prng_chance(&prng, 1, 6)) draw_distance(&replica->core, &drawn.sim.network);
     draw_workload(&prng, &drawn.sim.workload);
     drawn.sim.check_every = PICK_32(&prng, 1, 50);
     drawn.replicas = PICK_32(&prng, 1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7, 9);

@@ -42,6 +42,7 @@ static struct nemesis_fault draw_fault(struct nemesis *nemesis)
     const struct nemesis_faults tables[] = {
         nemesis_process_faults(), nemesis_disk_faults(),     nemesis_network_faults(),
         nemesis_sync_faults(),    nemesis_versions_faults(), nemesis_memory_faults(),
+        nemesis_vote_faults(),
     };
     uint32_t total = 0;
     for (uint32_t i = 0; i < sizeof tables / sizeof tables[0]; i++)

@@ -45,6 +45,9 @@ struct nemesis_faults nemesis_memory_faults(void);
 /* A session of `laggard` entered a phase (enum replay_phase): for struct sim. */
 void nemesis_on_phase(void *context, struct replica *laggard, uint64_t phase);
 
+/* Of elections. */
+struct nemesis_faults nemesis_vote_faults(void);
+
 /* It runs, is not paused, and nobody wants it out. */
 bool nemesis_is_up(const struct replica *replica);
 /* One that is up, other than `but` (UINT32_MAX: any); NULL: none. */

@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* With the fault voter_crash: the reply to a vote is among the next few effects. */
+#define VOTE_EFFECTS_MAX 4u
+
 /* ---- Clock ---- */
 
 #define WALL_MS_AT_START 1700000000000u
@@ -310,7 +313,12 @@ static void machine_applied(void *context, const struct applied_command *command
 
 static void on_trace(void *context, const struct mortar_trace_event *event)
 {
-    watch_trace(context, event);
+    struct replica *replica = context;
+    const bool votes = event->kind == MORTAR_TRACE_VOTE_GRANTED && event->numbers[1] == 0;
+    if (votes && replica->dies_by_vote && replica->crash_in == 0) {
+        replica->crash_in = (uint32_t)prng_between(&replica->prng, 1, VOTE_EFFECTS_MAX);
+    }
+    watch_trace(replica, event);
 }
 
 static enum mortar_status open_core(struct replica *replica, const struct mortar_storage *storage)
@@ -400,6 +408,7 @@ void replica_restart(struct replica *replica)
     replica->dying = false;
     replica->closing = false;
     replica->crash_in = 0;
+    replica->dies_by_vote = false;
     replica->paused_until_us = 0;
     replica->tick_held = false;
     replica->lying = false;

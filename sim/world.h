@@ -97,6 +97,9 @@
     X(CLOCK_STOP, "clock_stop", "clock and calendar stand still for a while")                      \
     X(TUNE, "tune", "a running core gets other tunables")                                          \
     X(LEADER_CUT, "leader_cut", "the leader is cut off")                                           \
+    X(RACE, "race",                                                                                \
+      "control lanes stand still for some election timeouts, then bring all at once")              \
+    X(VOTER_CRASH, "voter_crash", "the same, and whoever grants a vote ends, and is back at once") \
     SIM_FAULT_TABLE_NEXT(X)
 
 enum sim_fault {
