@@ -39,6 +39,7 @@ static bool begin_to_lie(struct nemesis *nemesis, struct replica *replica)
 {
     if (replica == NULL) return false;
     replica->lying = true;
+    replica->lied = true;
     story_say(nemesis->sim, "---- %s lies", replica->name);
     sim_at(nemesis->sim, (struct sim_event){
                              .at_us = nemesis_in_ms(nemesis, 1000, 8000),

@@ -19,6 +19,7 @@
 #include "sim/prune.h"
 #include "sim/virtual_disk.h"
 #include "sim/virtual_log.h"
+#include "sim/watch_duty.h"
 
 #define REPLICA_NAME_BYTES 8u
 
@@ -87,6 +88,7 @@ struct replica {
     uint32_t durable_deaths; /* So often it dies yet as a write becomes durable in a session. */
     bool memory_short;       /* Reservations were told to fail: the same. */
     bool closing;            /* What it still says is not heard. */
+    bool lied;               /* It ever did what follows. */
     bool lying;              /* Its answers to sessions are rewritten on the way... */
     uint32_t lies_only;      /* ... into this kind (enum sim_fault) alone; 0: into any. */
     uint32_t work_factor;    /* Slow machine: work takes so many times as long. */
@@ -102,6 +104,7 @@ struct replica {
     bool awake;          /* This life of it took part: it is not reading its log any more. */
     uint32_t reluctance; /* Highest reluctant_factor that it was ever given. */
     bool sync_said;      /* A session ended: look at what it held. */
+    struct duty duty;
     uint64_t counts[MORTAR_TRACE_KINDS];
 };
 

@@ -85,6 +85,7 @@ void watch_trace(struct replica *replica, const struct mortar_trace_event *event
     replica->sim->counts[event->kind]++;
     story_event(replica->sim, replica, event);
     note(replica, event);
+    duty_trace(replica, event);
 }
 
 /* Each entry is judged once per replica that holds it, each time it is put there. */
@@ -178,7 +179,8 @@ void watch_arrival(struct replica *replica, struct mortar_bytes frame)
 /* ---- Frames that leave ---- */
 
 /* What log replay asks a source for: the only message of a method that is looked into. */
-static void frame_sync(struct replica *replica, struct mortar_bytes payload)
+static void frame_sync(struct replica *replica, const struct replica *to,
+                       struct mortar_bytes payload)
 {
     struct sync_message message;
     struct replay_fetch fetch;
@@ -186,6 +188,7 @@ static void frame_sync(struct replica *replica, struct mortar_bytes payload)
     if (replay_message_type(message.bytes) != REPLAY_FETCH) return;
     if (replay_fetch_decode(message.bytes, &fetch) != MORTAR_OK) return;
     judge_requested(&replica->sim->judges, replica->number, fetch.first, fetch.last);
+    duty_fetch(replica, to);
 }
 
 /* A reply that waited until its term was over says nothing of the log of now. */
@@ -231,7 +234,7 @@ void watch_frame(struct replica *replica, const struct replica *to, struct morta
         return;
     }
     if (frame_open(frame, MORTAR_LANE_CONTROL, &header, &payload) != MORTAR_OK) return;
-    if (type == MESSAGE_SYNC) frame_sync(replica, payload);
+    if (type == MESSAGE_SYNC) frame_sync(replica, to, payload);
     if (type == MESSAGE_APPEND_REPLY) frame_append_reply(replica, header.version, payload);
     if (type == MESSAGE_VOTE_REQUEST) frame_vote_request(replica, payload);
     if (type == MESSAGE_VOTE_REPLY) frame_vote_reply(replica, to, payload);
@@ -247,6 +250,7 @@ static void watch_session(struct replica *replica)
     const uint64_t window =
         replica->options.replay.window_bytes + RECORD_HEADER_BYTES + replica->sim->clients.largest;
     judge_held(&replica->sim->judges, replica->number, status.sync.progress.bytes_held_max, window);
+    duty_session_end(replica, &status.sync.progress);
 }
 
 void watch_replica(struct replica *replica)
@@ -256,6 +260,7 @@ void watch_replica(struct replica *replica)
     watch_leader(replica);
     watch_commits(replica);
     watch_durable(replica);
+    duty_config(replica);
     watch_session(replica);
     if (sim->options.check_every != 0 && sim->events % sim->options.check_every == 0) {
         mortar_core_check(replica->core);

@@ -22,6 +22,8 @@
  *                session too (C12)                                         elections.c
  *   sync         what is verified stays and is not asked for again, sessions end, memory
  *                stays in its window (C5, C6, C7)                          sync.c
+ *                sessions are fair to sources, polite and thrifty (C4..C8) duties.c
+ *   members      a configuration is proposed when it may be (thesis 4.1)   duties.c
  *
  * Memory:  tables that grow with the run; see verdict.h.
  * Threads: one.
@@ -165,6 +167,19 @@ void judge_session_chunk(struct judges *judges, uint32_t replica, uint64_t sessi
 void judge_session_entry(struct judges *judges, uint32_t replica, uint64_t index);
 /* What the session held at most (C7), against its window. */
 void judge_held(struct judges *judges, uint32_t replica, uint64_t held_max, uint64_t window);
+/* A session has dropped `source`. */
+void judge_source_dropped(struct judges *judges, uint32_t replica, uint32_t source, bool ever_lied);
+/* The first range that a young session asks for; so many others than the leader were linked. */
+void judge_first_fetch(struct judges *judges, uint32_t replica, bool from_leader, uint32_t others);
+/* A session is done: it verified so many entries, and so many went into the log. */
+void judge_verified(struct judges *judges, uint32_t replica, uint64_t verified, uint64_t appended);
+/* A session is done with its log at `last`, after it dropped the tail that began at `base`. */
+void judge_tail_dropped(struct judges *judges, uint32_t replica, uint64_t base, uint64_t last);
+/* A session failed for want of progress. `idle`: it knew what was missing, and asked nobody for it
+ * after it had called a stall; so many `sources` that hold it are linked, and never lied. */
+void judge_stalled(struct judges *judges, uint32_t replica, bool idle, uint32_t sources);
+/* The leader of `term` has put a configuration into its log. */
+void judge_config(struct judges *judges, uint32_t replica, uint64_t term, uint64_t committed_term);
 /* The replica is gone: its session needs not end. */
 void judge_replica_gone(struct judges *judges, uint32_t replica);
 /* Its process runs again, with a machine that begins anew and a log that ends at `last`: what was

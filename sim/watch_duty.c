@@ -1,0 +1,127 @@
+/* sim/watch_duty.c - from trace events and frames to what sessions and leaders owe. */
+#include "sim/watch_duty.h"
+
+#include "mortar/core.h"
+#include "sim/world.h"
+#include "sync/replay_session.h"
+
+/* A source that did not answer rests for less than this. */
+#define IDLE_US 5000000u
+/* While a session is so young, no source can have failed it yet. */
+#define YOUNG_US 150000u
+
+/* Leaders that are linked and never lied: whoever leads holds all that is missing. */
+static uint32_t honest_leaders(const struct replica *replica)
+{
+    const struct sim *sim = replica->sim;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < sim->replica_count; i++) {
+        const struct replica *other = sim->replicas[i];
+        if (other == replica || !other->leads || other->lied) continue;
+        if (!network_is_up(sim->network, replica, other, MORTAR_LANE_CONTROL)) continue;
+        if (network_is_up(sim->network, replica, other, MORTAR_LANE_BULK)) count++;
+    }
+    return count;
+}
+
+static void on_done(struct replica *replica, uint64_t last)
+{
+    struct duty *duty = &replica->duty;
+    duty->done = true;
+    if (duty->tail_dropped == 0) return;
+    judge_tail_dropped(&replica->sim->judges, replica->number, duty->tail_dropped, last);
+}
+
+static void on_failed(struct replica *replica, uint64_t reason)
+{
+    const struct duty *duty = &replica->duty;
+    if (reason != MORTAR_E_STALLED) return;
+    const bool idle = duty->planned && duty->stall_us > duty->fetch_us &&
+                      replica->sim->now_us - duty->stall_us > IDLE_US;
+    judge_stalled(&replica->sim->judges, replica->number, idle, honest_leaders(replica));
+}
+
+static void on_tail_open(struct duty *duty, uint64_t base)
+{
+    duty->tail_dropped = 0;
+    duty->tail_moved |= base < duty->tail_base;
+    duty->tail_base = base;
+}
+
+void duty_trace(struct replica *replica, const struct mortar_trace_event *event)
+{
+    struct duty *duty = &replica->duty;
+    const uint64_t now_us = replica->sim->now_us;
+    const uint64_t *numbers = event->numbers;
+    if (event->kind == MORTAR_TRACE_SYNC_OPEN) {
+        *duty = (struct duty){.session_us = now_us};
+    } else if (event->kind == MORTAR_TRACE_SYNC_CHUNK) {
+        duty->took += numbers[2] - numbers[1] + 1;
+    } else if (event->kind == MORTAR_TRACE_SYNC_PHASE && numbers[2] != REPLAY_PHASE_FAILED) {
+        duty->planned = numbers[2] == REPLAY_PHASE_FETCH;
+    } else if (event->kind == MORTAR_TRACE_SYNC_STALL) {
+        if (duty->stall_us <= duty->fetch_us) duty->stall_us = now_us;
+    } else if (event->kind == MORTAR_TRACE_TAIL_OPEN) {
+        on_tail_open(duty, numbers[0]);
+    } else if (event->kind == MORTAR_TRACE_TAIL_ADOPT) {
+        duty->took += numbers[1] - numbers[0]; /* Also what need not have been fetched. */
+    } else if (event->kind == MORTAR_TRACE_TAIL_DROP) {
+        duty->tail_dropped = numbers[0];
+    } else if (event->kind == MORTAR_TRACE_SYNC_DONE) {
+        on_done(replica, numbers[1]);
+    } else if (event->kind == MORTAR_TRACE_SYNC_FAILED) {
+        on_failed(replica, numbers[1]);
+    } else if (event->kind == MORTAR_TRACE_CONFIG && replica->leads) {
+        duty->config = numbers[0];
+        duty->config_committed = replica->commit_said;
+    }
+}
+
+void duty_fetch(struct replica *replica, const struct replica *to)
+{
+    struct sim *sim = replica->sim;
+    struct duty *duty = &replica->duty;
+    const bool first = !duty->fetched;
+    duty->fetched = true;
+    duty->fetch_us = sim->now_us;
+    if (!first || sim->now_us - duty->session_us > YOUNG_US) return;
+    if (sim->faults[SIM_FAULT_CLOCK_JUMP] > 0) return; /* By its own clock it may be old. */
+    struct mortar_core_status status;
+    mortar_core_status(replica->core, &status);
+    uint32_t others = 0;
+    for (uint32_t i = 0; i < sim->replica_count; i++) {
+        const struct replica *other = sim->replicas[i];
+        if (other == replica || mortar_member_id_equal(&other->id, &status.leader)) continue;
+        if (network_is_up(sim->network, replica, other, MORTAR_LANE_CONTROL)) others++;
+    }
+    judge_first_fetch(&sim->judges, replica->number,
+                      mortar_member_id_equal(&to->id, &status.leader), others);
+}
+
+void duty_session_end(struct replica *replica, const struct mortar_sync_progress *progress)
+{
+    struct sim *sim = replica->sim;
+    const struct duty *duty = &replica->duty;
+    if (duty->done && !duty->tail_moved) { /* Else its target went back. */
+        judge_verified(&sim->judges, replica->number, progress->entries_done, duty->took);
+    }
+    for (uint32_t i = 0; i < progress->source_count; i++) {
+        const uint32_t source = progress->sources[i].member.store[15];
+        if (!progress->sources[i].dropped || source >= sim->replica_count) continue;
+        judge_source_dropped(&sim->judges, replica->number, source, sim->replicas[source]->lied);
+    }
+}
+
+void duty_config(struct replica *replica)
+{
+    const uint64_t index = replica->duty.config;
+    uint64_t term;
+    uint64_t committed_term;
+    struct mortar_log_sum sum;
+    const uint64_t committed = replica->duty.config_committed;
+    replica->duty.config = 0;
+    if (index <= committed) return;
+    if (!mortar_core_log_sum(replica->core, index, &term, &sum)) return;
+    if (!mortar_core_log_sum(replica->core, committed, &committed_term, &sum)) return;
+    judge_config(&replica->sim->judges, replica->number, term, committed_term);
+}

@@ -1,0 +1,37 @@
+/* sim/watch_duty.h - shows the judges how a session deals with its sources and with what it has,
+ * and when a leader changes the configuration (sim/check/duties.c).
+ *
+ * Memory: plain values in struct replica. Threads: one. Errors: none. */
+#ifndef SIM_WATCH_DUTY_H
+#define SIM_WATCH_DUTY_H
+
+#include "mortar/sync.h"
+#include "mortar/trace.h"
+
+struct replica;
+
+/* What was seen of one replica. The session is the one that runs, or the last. */
+struct duty {
+    uint64_t session_us;       /* When the session was opened. */
+    uint64_t fetch_us;         /* When it asked for a range last. */
+    uint64_t stall_us;         /* When it called a stall first since then; 0: it did not. */
+    uint64_t took;             /* Entries that went into the log. */
+    uint64_t tail_base;        /* Of the tail opened last. */
+    uint64_t tail_dropped;     /* Base of the tail dropped last, if none was opened since; 0. */
+    bool tail_moved;           /* A tail was opened below the one before. */
+    bool fetched;              /* It has asked for a range. */
+    bool planned;              /* It knows what is missing. */
+    bool done;                 /* It has ended, and well. */
+    uint64_t config;           /* A configuration that it put into its log as leader; 0: none, */
+    uint64_t config_committed; /* and what was committed then. */
+};
+
+void duty_trace(struct replica *replica, const struct mortar_trace_event *event);
+/* Asks `to` for a range. */
+void duty_fetch(struct replica *replica, const struct replica *to);
+/* Its session has ended, in this step. */
+void duty_session_end(struct replica *replica, const struct mortar_sync_progress *progress);
+/* After a step. */
+void duty_config(struct replica *replica);
+
+#endif
