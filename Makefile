@@ -24,6 +24,7 @@ test-long: deps ## the same with more seeds, more fuzzing, TSan for all
 	@tools/run_tests.sh --long
 
 sim-bugs: deps ## each planted bug is found by the simulator (some ten minutes)
+	@tools/small_bugs.sh
 	@tools/sim_bugs.sh
 
 check: deps ## clang-tidy, cppcheck, iwyu and the quick checks

@@ -52,13 +52,6 @@ static double wall_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static double processor_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 /* ---- What was seen ---- */
 
 static void seen_put(uint64_t *seen, uint64_t count, uint64_t hash)
@@ -157,7 +150,6 @@ static void sum_up(const struct search *search)
     result->steps = search->world.step_count;
     result->met = search->world.met;
     result->seconds = wall_s() - search->begin_s;
-    result->processor_s = processor_s();
 }
 
 void search_panicked(const char *file, int line, const char *message)

@@ -26,7 +26,6 @@ struct search_result {
     struct verdict verdict;
     uint32_t violation_depth; /* Steps of the shortest counter-example. */
     double seconds;
-    double processor_s; /* Of one processor. */
 };
 
 /* Writes a counter-example to `out`. `depth_max` 0: none. */

@@ -68,9 +68,9 @@ static void tell_result(const struct search_result *result, FILE *out)
     tell_met(&result->met, out);
     (void)fprintf(out,
                   "  %" PRIu64 " states, %" PRIu64 " transitions, depth %u, %u renamings, %" PRIu64
-                  " different steps, %.1f s (%.1f s of a processor): %s\n",
+                  " different steps, %.1f s: %s\n",
                   result->states, result->transitions, result->depth, result->symmetry,
-                  result->steps, result->seconds, result->processor_s,
+                  result->steps, result->seconds,
                   result->verdict.failed ? "VIOLATION"
                   : result->complete     ? "all seen, all held"
                                          : "all held, not all seen");
