@@ -132,7 +132,7 @@ static void draw_pruning(struct prng *prng, struct drawn *drawn)
     static const enum sim_fault deadly[] = {
         SIM_FAULT_CRASH,         SIM_FAULT_CRASH_IN_STEP, SIM_FAULT_POWER_LOSS,
         SIM_FAULT_DISK_FULL,     SIM_FAULT_DISK_FAILURE,  SIM_FAULT_COPY,
-        SIM_FAULT_LAGGARD_CRASH, SIM_FAULT_MEMORY,
+        SIM_FAULT_LAGGARD_CRASH, SIM_FAULT_MEMORY,        SIM_FAULT_VOTER_CRASH,
     };
     drawn->prunes = true;
     for (size_t i = 0; i < sizeof deadly / sizeof deadly[0]; i++)
