@@ -6,6 +6,14 @@
  * questions, which are answered from memory; only the completion says that it is durable. A
  * storage with threads of its own calls `wake` when something can be reaped.
  *
+ * What a process finds that starts over the storage of one that ended (thesis 3.8, C11):
+ *   1. every write whose completion was handed out;
+ *   2. of the others any part, as long as the log has no gap (what stood behind a record that was
+ *      lost is lost with it), and no entry or cut stands without the saves that were submitted
+ *      before it (C3);
+ *   3. as the voting position (C12) at least the last position that was ever durable in the main
+ *      range and not cut since.
+ *
  * Two ranges: the main range is the log. A second, the tail range, can be opened at a base above
  * the log's end, appended to, and then either adopted (one atomic step puts it in the log's place,
  * or behind it) or dropped.
@@ -58,7 +66,7 @@ struct mortar_storage_ops {
 
     /* --- Questions, answered from memory, never blocking. --- */
 
-    /* What the storage held when it was opened. */
+    /* What the storage held when it was opened; all zero in a new one. */
     void (*restored)(void *storage, struct mortar_storage_hard_state *out_state);
     /* The last entry of a range; its base when it holds none. The tail: false when not open. */
     bool (*last)(void *storage, enum mortar_log_range range, struct mortar_position *out_last);
