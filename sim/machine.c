@@ -100,16 +100,18 @@ static void apply_one(struct sim_machine *machine, struct mortar_apply *run, uin
         break;
     }
     const struct mortar_bytes answer = {reply, reply_bytes};
-    sim_hash(machine->state, entry->bytes);
-    sim_hash(machine->state, answer);
+    const uint64_t content = sim_hash_once(entry->bytes);
+    const uint64_t reply_hash = sim_hash_once(answer);
+    hash_word(machine->state, content);
+    hash_word(machine->state, reply_hash);
     machine->last = entry->index;
     mortar_apply_reply(run, i, answer);
     const struct applied_command applied = {
         .index = entry->index,
         .term = entry->term,
         .command = word_at(entry->bytes, 0),
-        .content = sim_hash_once(entry->bytes),
-        .reply = sim_hash_once(answer),
+        .content = content,
+        .reply = reply_hash,
         .state = {machine->state[0], machine->state[1]},
     };
     machine->applied(machine->context, &applied);
