@@ -274,7 +274,7 @@ static const struct small_set SETS[] = {
         .link_messages = 1,
         .term_max = 3,
         .log_max = 7,
-        .budget = {[SMALL_TIMEOUT] = 1, [SMALL_HEARTBEAT] = 2, [SMALL_PROPOSAL] = 1},
+        .budget = {[SMALL_TIMEOUT] = 1, [SMALL_HEARTBEAT] = 1, [SMALL_PROPOSAL] = 1},
     },
     {
         .name = "hole-crash",
