@@ -19,8 +19,9 @@ struct nemesis {
     struct drawn drawn;
     struct prng prng;
     bool running;
-    uint64_t waiting; /* Bit by enum sim_fault: it strikes when a session enters its phase. */
-    uint32_t growth;  /* Replicas that may still come. */
+    uint64_t waiting;    /* Bit by enum sim_fault: it strikes when a session enters its phase. */
+    uint32_t growth;     /* Replicas that may still come. */
+    uint64_t changed_us; /* When a membership change was last asked for; 0: never. */
 };
 
 /* Begins; `nemesis` stays where it is until the world ends. */

@@ -4,6 +4,9 @@
 #define RESTART_MS_MAX    4000u
 #define CRASH_EFFECTS_MAX 200u
 #define COPY_MS_MAX       2000u
+/* A change that was asked for may be under way for so long: a request is sent for 2 s, a frame is
+ * late by 4 s at most. */
+#define CHANGE_LASTS_US 8000000u
 
 static bool may_grow(const struct nemesis *nemesis)
 {
@@ -23,6 +26,9 @@ bool nemesis_wipe(struct nemesis *nemesis, struct replica *replica)
     struct sim *sim = nemesis->sim;
     if (nemesis->drawn.prunes && replica->number == DRAW_KEEPER) return false;
     if (!may_grow(nemesis) || !sim_can_lose(sim, replica->number)) return false;
+    const bool changes =
+        nemesis->changed_us != 0 && sim->now_us < nemesis->changed_us + CHANGE_LASTS_US;
+    if (changes) return false; /* What was asked for may still come, and count on this member. */
     for (uint32_t i = 0; i < sim->replica_count; i++) { /* It may know of another configuration. */
         if (sim->replicas[i]->state == REPLICA_CRASHED) return false;
     }
@@ -136,12 +142,23 @@ static struct mortar_change draw_change(struct nemesis *nemesis,
     return change;
 }
 
+/* A member without its disk is still in the configuration. To take voters away now, or to make one
+ * of it, could leave the group without a majority: an operator must not. */
+static bool misses_a_disk(const struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->replica_count; i++) {
+        const struct replica *replica = sim->replicas[i];
+        if (replica->state == REPLICA_LOST && !replica->forgotten) return true;
+    }
+    return false;
+}
+
 /* Anyone may be asked; two in one change go through one joint configuration (thesis 4.3). */
 static bool do_change(struct nemesis *nemesis)
 {
     struct sim *sim = nemesis->sim;
     struct replica *at = nemesis_pick_any(nemesis);
-    if (at == NULL) return false;
+    if (at == NULL || misses_a_disk(sim)) return false;
     struct mortar_core_status status;
     struct mortar_change changes[2];
     sim_status(sim, at->number, &status);
@@ -151,6 +168,7 @@ static bool do_change(struct nemesis *nemesis)
     for (uint32_t i = 0; i < count; i++) {
         changes[i] = draw_change(nemesis, &status.members[(first + i) % status.member_count]);
     }
+    nemesis->changed_us = sim->now_us;
     return client_change(sim, at, changes, count, 2000) != 0;
 }
 
