@@ -161,7 +161,7 @@ struct drawn draw_world(uint64_t seed)
     drawn.growth = PICK_32(&prng, 0, 2, 6);
     drawn.safety_ms = PICK_32(&prng, 3000, 8000, 15000);
     drawn.calm_ms_min = 20;
-    drawn.calm_ms_max = PICK_32(&prng, 300, 1000, 3000);
+    drawn.calm_ms_max = PICK_32(&prng, 100, 100, 300, 1000, 3000);
     /* Each kind of fault is there in half of the worlds: some faults hide others. */
     drawn.faults = prng_next(&prng);
     if (prng_chance(&prng, 1, 20)) drawn.faults = 0;

@@ -92,6 +92,7 @@ void duty_fetch(struct replica *replica, const struct replica *to)
     for (uint32_t i = 0; i < sim->replica_count; i++) {
         const struct replica *other = sim->replicas[i];
         if (other == replica || mortar_member_id_equal(&other->id, &status.leader)) continue;
+        if (other->lied || virtual_disk_base(&other->disk).index != 0) continue; /* Pruned. */
         if (network_is_up(sim->network, replica, other, MORTAR_LANE_CONTROL)) others++;
     }
     judge_first_fetch(&sim->judges, replica->number,
