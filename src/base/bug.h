@@ -52,6 +52,7 @@
     X(UNKNOWN_IS_TIMEOUT, "C1", "a request that was proposed ends as a timeout, not as unknown")   \
     X(REPLY_OF_ANOTHER, "C1", "a request takes the reply of whatever was applied at its index")    \
     X(CUT_IS_LOST, "C1", "a request whose entry was cut is reported as lost at once")              \
+    X(PART_IS_ALL, "C1", "a batch whose end another leader replaced counts as done")               \
     X(CUT_STAYS_STORED, "C3",                                                                      \
       "what was durable still counts as durable after the log was cut and grew again")             \
     X(LONG_FRAME, "C8", "a long message leaves in one frame instead of in parts")                  \

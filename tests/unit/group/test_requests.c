@@ -3,6 +3,8 @@
 #include "unit/group/scripted.h"
 #include "unit/group/solo.h"
 #include "unit/test.h"
+#include "wire/frame.h"
+#include "wire/message.h"
 
 #include <string.h>
 
@@ -264,6 +266,41 @@ static void a_batch_whose_place_another_takes_is_lost(void **state)
     cluster_close(&cluster);
 }
 
+/* Only the first append that goes on from the log's end of `filter_state` arrives, and no answer. */
+static enum cluster_fate first_append_only(struct cluster *all, const struct packet *packet,
+                                           uint8_t type)
+{
+    struct append_request append;
+    if (all->filter_state == 0 || packet->from != 0) return no_append_replies(all, packet, type);
+    if (type != MESSAGE_APPEND_REQUEST) return CLUSTER_DELIVER;
+    const struct mortar_bytes payload = {mortar_buffer_data(packet->frame) + FRAME_HEADER_BYTES,
+                                         mortar_buffer_bytes(packet->frame) - FRAME_HEADER_BYTES};
+    assert_int_equal(append_request_decode(payload, &append), MORTAR_OK);
+    return append.prev.index > all->filter_state ? CLUSTER_DROP : CLUSTER_DELIVER;
+}
+
+/* A batch that left in several appends, of which one arrived: the next leader commits that part, and
+ * its own entries in the place of the rest. All of it is applied here in one run. */
+static void a_batch_that_happened_in_part_is_unknown(void **state)
+{
+    (void)state;
+    cluster_open(&cluster);
+    cluster_start(&cluster, 3);
+    cluster.filter = first_append_only;
+    cluster.filter_state = cluster_status(&cluster, 0)->last.index;
+    assert_int_equal(cluster_bulk(&cluster, 0, 1, 40, 3000), MORTAR_OK);
+    cluster_settle(&cluster);
+    cluster_isolate(&cluster, 0, true);
+    cluster.filter_state = 0;
+    cluster_run(&cluster, 3000);
+    cluster_isolate(&cluster, 0, false);
+    cluster_run(&cluster, 1000);
+    assert_true(cluster.replicas[0].adder.applied > 0);
+    assert_true(cluster.replicas[0].adder.applied < 40);
+    assert_int_equal(cluster.done[1].result.status, MORTAR_UNKNOWN);
+    cluster_close(&cluster);
+}
+
 static void a_request_without_a_majority_ends_as_unknown(void **state)
 {
     (void)state;
@@ -443,6 +480,7 @@ int main(void)
         cmocka_unit_test(doubled_frames_apply_a_command_once),
         cmocka_unit_test(an_entry_that_another_leader_commits_is_a_success),
         cmocka_unit_test(a_batch_whose_place_another_takes_is_lost),
+        cmocka_unit_test(a_batch_that_happened_in_part_is_unknown),
         cmocka_unit_test(a_request_without_a_majority_ends_as_unknown),
         cmocka_unit_test(every_command_of_a_batch_has_its_reply),
         cmocka_unit_test(feeds_get_rising_positions_in_the_order_of_their_arrival),
