@@ -103,7 +103,9 @@ void duty_session_end(struct replica *replica, const struct mortar_sync_progress
 {
     struct sim *sim = replica->sim;
     const struct duty *duty = &replica->duty;
-    if (duty->done && !duty->tail_moved) { /* Else its target went back. */
+    /* Where its target went back, or it came beyond the tail's base, what was verified ahead of the
+     * log's end is not taken. */
+    if (duty->done && !duty->tail_moved && duty->tail_dropped == 0) {
         judge_verified(&sim->judges, replica->number, progress->entries_done, duty->took);
     }
     for (uint32_t i = 0; i < progress->source_count; i++) {

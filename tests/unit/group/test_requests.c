@@ -266,7 +266,7 @@ static void a_batch_whose_place_another_takes_is_lost(void **state)
     cluster_close(&cluster);
 }
 
-/* Only the first append that goes on from the log's end of `filter_state` arrives, and no answer. */
+/* Only the first append behind the log's end, `filter_state`, arrives, and no answer. */
 static enum cluster_fate first_append_only(struct cluster *all, const struct packet *packet,
                                            uint8_t type)
 {
@@ -279,8 +279,8 @@ static enum cluster_fate first_append_only(struct cluster *all, const struct pac
     return append.prev.index > all->filter_state ? CLUSTER_DROP : CLUSTER_DELIVER;
 }
 
-/* A batch that left in several appends, of which one arrived: the next leader commits that part, and
- * its own entries in the place of the rest. All of it is applied here in one run. */
+/* A batch that left in several appends, of which one arrived: the next leader commits that part,
+ * and its own entries in the place of the rest. */
 static void a_batch_that_happened_in_part_is_unknown(void **state)
 {
     (void)state;
