@@ -104,8 +104,10 @@ void duty_session_end(struct replica *replica, const struct mortar_sync_progress
     struct sim *sim = replica->sim;
     const struct duty *duty = &replica->duty;
     /* Where its target went back, or it came beyond the tail's base, what was verified ahead of the
-     * log's end is not taken. */
-    if (duty->done && !duty->tail_moved && duty->tail_dropped == 0) {
+     * log's end is not taken; and below the base of a leader that pruned, a plan is one source's
+     * word, and falls with it. */
+    const bool whole = duty->done && !duty->tail_moved && duty->tail_dropped == 0;
+    if (whole && sim->faults[SIM_FAULT_PRUNE] == 0) {
         judge_verified(&sim->judges, replica->number, progress->entries_done, duty->took);
     }
     for (uint32_t i = 0; i < progress->source_count; i++) {
