@@ -12,6 +12,7 @@
 
 /* Who waits for a request. */
 struct op_owner {
+    uint64_t bytes;          /* Of its commands. */
     struct replica *replica; /* NULL: it has ended. */
     uint32_t client;         /* From 1; 0: none of the workload's. */
     enum op_kind kind;
@@ -70,6 +71,7 @@ static struct op_owner *op_end(struct sim *sim, uint64_t op, enum mortar_status 
     owner->replica = NULL;
     owner->status = status;
     sim->clients.open--;
+    sim->clients.bytes_open -= owner->bytes;
     if (status == MORTAR_OK) {
         sim->clients.succeeded++;
     } else {
@@ -104,6 +106,15 @@ static uint8_t *commands_new(struct sim *sim, enum machine_kind machine, const s
     return items;
 }
 
+static void count_bytes(struct clients *clients, uint64_t op, uint64_t bytes)
+{
+    ((struct op_owner *)table_find(&clients->owners, op))->bytes = bytes;
+    clients->bytes_open += bytes;
+    if (clients->bytes_open > clients->bytes_open_max) {
+        clients->bytes_open_max = clients->bytes_open;
+    }
+}
+
 static uint64_t write_as(struct sim *sim, struct replica *replica, uint32_t client,
                          const struct wish *wish)
 {
@@ -114,6 +125,7 @@ static uint64_t write_as(struct sim *sim, struct replica *replica, uint32_t clie
     const uint64_t op =
         op_begin(sim, replica, wish->kind == MORTAR_REQUEST_EXECUTE ? OP_EXECUTE : OP_FEED, client,
                  wish->count);
+    count_bytes(&sim->clients, op, wish->count * one);
     for (uint32_t i = 0; i < wish->count; i++) {
         const struct deed deed = sim_machine_deed(machine, items + i * one + 4);
         judge_deed(&sim->judges, op, &deed);

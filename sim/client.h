@@ -45,10 +45,12 @@ struct clients {
     uint64_t failed;
     uint64_t reads_succeeded;
     uint64_t retries;
-    uint32_t largest;    /* Bytes of the largest command so far. */
-    uint64_t last_index; /* Highest index acknowledged. */
-    struct table owners; /* By op: struct op_owner. */
-    struct table wishes; /* By client: struct wish. */
+    uint32_t largest;        /* Bytes of the largest command so far. */
+    uint64_t bytes_open;     /* Of the commands in requests that are open, */
+    uint64_t bytes_open_max; /* ... and the most so far. */
+    uint64_t last_index;     /* Highest index acknowledged. */
+    struct table owners;     /* By op: struct op_owner. */
+    struct table wishes;     /* By client: struct wish. */
 };
 
 void clients_init(struct sim *sim, const struct workload *workload, uint64_t seed);

@@ -87,6 +87,7 @@ struct network *network_open(struct sim *sim, const struct network_options *opti
 static void item_free(struct frame_item *item)
 {
     if (item == NULL) return;
+    item->from->under_way_bytes -= mortar_buffer_capacity(item->frame);
     mortar_buffer_release(item->frame);
     free(item);
 }
@@ -438,6 +439,7 @@ static struct frame_item *item_new(struct replica *from, enum mortar_lane lane,
     struct frame_item *item = calloc(1, sizeof *item);
     if (item == NULL) abort();
     *item = (struct frame_item){NULL, mortar_buffer_share(frame), from, lane, epoch};
+    from->under_way_bytes += mortar_buffer_capacity(frame);
     return item;
 }
 

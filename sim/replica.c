@@ -298,8 +298,10 @@ enum mortar_status replica_frame(struct replica *replica, const struct replica *
 {
     watch_arrival(replica,
                   (struct mortar_bytes){mortar_buffer_data(frame), mortar_buffer_bytes(frame)});
+    replica->arriving_bytes = mortar_buffer_capacity(frame);
     const enum mortar_status status = mortar_core_frame(replica->core, &from->id, lane, frame);
     replica_settle(replica);
+    replica->arriving_bytes = 0;
     return status;
 }
 

@@ -69,6 +69,8 @@ struct replica {
     struct mortar_core *core; /* NULL once it is gone. */
     struct sim_memory memory;
     struct mortar_allocator allocator;
+    uint64_t under_way_bytes; /* Of frames that left it and have not arrived, */
+    uint64_t arriving_bytes;  /* ... and of the one that is being handed over. */
     struct virtual_disk disk;
     struct virtual_log *log; /* The core's; gone with it. */
     struct sim_machine machine;

@@ -353,6 +353,20 @@ uint32_t virtual_log_unsynced(const struct virtual_log *log)
     return count;
 }
 
+uint64_t virtual_log_waiting_bytes(const struct virtual_log *log)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < log->count; i++) {
+        const struct waiting *waiting = &log->waiting[(log->first + i) % log->capacity];
+        const struct mortar_buffer *read = waiting->completion.run.buffer;
+        if (waiting->write.kind == DISK_APPEND) {
+            bytes += mortar_buffer_capacity(waiting->write.run.buffer);
+        }
+        if (read != NULL) bytes += mortar_buffer_capacity(read);
+    }
+    return bytes;
+}
+
 void virtual_log_set_delay(struct virtual_log *log, uint32_t min_us, uint32_t max_us)
 {
     log->options.delay_us_min = min_us;

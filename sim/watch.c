@@ -8,6 +8,9 @@
 #include "wire/message.h"
 #include "wire/record.h"
 
+/* What a replica takes whatever it does: its tables, those of a session, small frames. */
+#define MEMORY_FIXED (1u << 20)
+
 /* The end of its log when all from `next` on is not looked at. False: pruned. */
 static bool position_before(const struct replica *replica, uint64_t next,
                             struct mortar_position *out_position)
@@ -69,6 +72,8 @@ static void note(struct replica *replica, const struct mortar_trace_event *event
         replica->sim->faults[SIM_FAULT_LEASE_END]++;
     } else if (event->kind == MORTAR_TRACE_SYNC_PHASE) {
         session_moves(replica, numbers[2]);
+    } else if (event->kind == MORTAR_TRACE_SYNC_VERIFIED) {
+        judge_session_verified(judges, replica->number, numbers[0], numbers[1], numbers[2]);
     } else if (event->kind == MORTAR_TRACE_SYNC_CHUNK) {
         judge_session_chunk(judges, replica->number, numbers[0], numbers[1], numbers[2]);
     } else if (event->kind == MORTAR_TRACE_SYNC_DONE || event->kind == MORTAR_TRACE_SYNC_FAILED) {
@@ -240,17 +245,66 @@ void watch_frame(struct replica *replica, const struct replica *to, struct morta
     if (type == MESSAGE_VOTE_REPLY) frame_vote_reply(replica, to, payload);
 }
 
+/* What the sessions of others may have asked it for: parts of a log of `log_bytes`. */
+static uint64_t served_bytes(const struct replica *replica, uint64_t log_bytes)
+{
+    const struct sim *sim = replica->sim;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < sim->replica_count; i++) {
+        const struct replica *other = sim->replicas[i];
+        if (other == replica || !judge_session_runs(&sim->judges, i)) continue;
+        const uint64_t window = other->options.replay.source_window_bytes;
+        bytes += window < log_bytes ? window : log_bytes;
+    }
+    return bytes;
+}
+
+static void watch_memory(const struct replica *replica, const struct mortar_core_status *status)
+{
+    const struct clients *clients = &replica->sim->clients;
+    const struct memory_used used = {
+        .total = replica->memory.bytes,
+        .log = status->memory_bytes,
+        .disk = virtual_log_waiting_bytes(replica->log),
+        .under_way = replica->under_way_bytes + replica->arriving_bytes,
+        .held = status->sync.progress.bytes_held,
+    };
+    const struct memory_allowed allowed = {
+        .served = served_bytes(replica, used.log),
+        .applied = 2 * ((uint64_t)replica->options.core.apply_bytes + clients->largest),
+        .requests = 2 * clients->bytes_open_max,
+        .fixed = MEMORY_FIXED,
+    };
+    judge_memory(&replica->sim->judges, replica->number, &used, &allowed);
+}
+
+/* While a session runs, and when it has just ended. */
 static void watch_session(struct replica *replica)
 {
-    if (!replica->sync_said) return;
+    struct judges *judges = &replica->sim->judges;
+    const struct mortar_replay_options *replay = &replica->options.replay;
+    const bool runs = judge_session_runs(judges, replica->number);
+    if (!runs && !replica->sync_said) return;
     replica->sync_said = false;
     struct mortar_core_status status;
     mortar_core_status(replica->core, &status);
+    const struct mortar_sync_progress *progress = &status.sync.progress;
     /* An entry is never cut, so one may stand out of the window. */
     const uint64_t window =
-        replica->options.replay.window_bytes + RECORD_HEADER_BYTES + replica->sim->clients.largest;
-    judge_held(&replica->sim->judges, replica->number, status.sync.progress.bytes_held_max, window);
-    duty_session_end(replica, &status.sync.progress);
+        replay->window_bytes + RECORD_HEADER_BYTES + replica->sim->clients.largest;
+    judge_held(judges, replica->number, progress->bytes_held_max, window);
+    if (!runs) {
+        duty_session_end(replica, progress);
+        return;
+    }
+    judge_session_told(judges, replica->number,
+                       &(struct session_told){
+                           .entries_done = progress->entries_done,
+                           .bytes_done = progress->bytes_done,
+                           .now_ms = replica_now_ms(replica),
+                           .give_up_ms = replay->give_up_ms,
+                       });
+    watch_memory(replica, &status);
 }
 
 void watch_replica(struct replica *replica)

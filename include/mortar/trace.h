@@ -38,6 +38,7 @@ extern "C" {
     X(SYNC_PHASE, "sync phase", "session", "from", "to", "")                                       \
     X(SYNC_SOURCE, "sync source", "session", "first", "last", "")                                  \
     X(SYNC_CHUNK, "sync chunk", "session", "first", "last", "bytes")                               \
+    X(SYNC_VERIFIED, "sync verified", "session", "first", "last", "bytes")                         \
     X(SYNC_REFUSED, "sync refused", "session", "reason", "first", "last")                          \
     X(SYNC_STALL, "sync stall", "session", "wait_ms", "", "")                                      \
     X(SYNC_DONE, "sync done", "session", "index", "term", "")                                      \

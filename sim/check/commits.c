@@ -36,7 +36,7 @@ void judge_truncate(struct judges *judges, uint32_t replica, uint64_t from)
                      replica, from, self->committed);
     }
     for (uint64_t i = from; i < self->verified.count; i++) {
-        if (*(const uint8_t *)table_find(&self->verified, i) == 0) continue;
+        if (*(const uint8_t *)table_find(&self->verified, i) == VERIFIED_NOT) continue;
         verdict_fail(judges->verdict, "sync",
                      "replica %" PRIu32 " cuts its log from %" PRIu64
                      " on, though its session had verified %" PRIu64,

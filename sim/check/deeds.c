@@ -53,8 +53,6 @@ static void judge_key(struct judges *judges, uint32_t key, const struct linear_o
     uint32_t states = 0;
     const enum linear_answer answer = linear_check(ops, count, DEEDS_STATES_MAX, &states);
     if (states > judges->states_max) judges->states_max = states;
-    if (states > 2000) {
-    }
     if (answer == LINEAR_UNDECIDED) judges->undecided++;
     if (answer != LINEAR_NO) return;
     verdict_fail(judges->verdict, "linear",

@@ -20,9 +20,11 @@
  *                or without it (C12)                                       votes.c
  *   elections    a voter that hears no leader stands for election, in a
  *                session too (C12)                                         elections.c
- *   sync         what is verified stays and is not asked for again, sessions end, memory
- *                stays in its window (C5, C6, C7)                          sync.c
+ *   sync         what is verified stays and is not asked for again, what a
+ *                session tells never falls, sessions end (C5, C6)          sync.c
  *                sessions are fair to sources, polite and thrifty (C4..C8) duties.c
+ *   memory       a session holds no more than its window, and the replica
+ *                no more than that and what its other options allow (C7)   memory.c
  *   members      a configuration is proposed when it may be (thesis 4.1)   duties.c
  *
  * Memory:  tables that grow with the run; see verdict.h.
@@ -160,13 +162,14 @@ void judge_session_end(struct judges *judges, uint32_t replica, uint64_t session
 /* The replica asks a source for first..last. What it holds beyond its commit index, and no session
  * verified, it may ask for: only a leader that still has those positions can say if they match. */
 void judge_requested(struct judges *judges, uint32_t replica, uint64_t first, uint64_t last);
+/* The session verified first..last, which wait for those before them: once, as well (C6). */
+void judge_session_verified(struct judges *judges, uint32_t replica, uint64_t session,
+                            uint64_t first, uint64_t last);
 /* The session verified first..last and put them into the log: once, whatever happens (C6). */
 void judge_session_chunk(struct judges *judges, uint32_t replica, uint64_t session, uint64_t first,
                          uint64_t last);
 /* The entry at `index` came into the replica's log; counts as verified when a session runs. */
 void judge_session_entry(struct judges *judges, uint32_t replica, uint64_t index);
-/* What the session held at most (C7), against its window. */
-void judge_held(struct judges *judges, uint32_t replica, uint64_t held_max, uint64_t window);
 /* A session has dropped `source`. */
 void judge_source_dropped(struct judges *judges, uint32_t replica, uint32_t source, bool ever_lied);
 /* The first range that a young session asks for; so many others than the leader were linked. */
@@ -180,6 +183,15 @@ void judge_tail_dropped(struct judges *judges, uint32_t replica, uint64_t base, 
 void judge_stalled(struct judges *judges, uint32_t replica, bool idle, uint32_t sources);
 /* The leader of `term` has put a configuration into its log. */
 void judge_config(struct judges *judges, uint32_t replica, uint64_t term, uint64_t committed_term);
+/* What a session tells of itself while it runs. */
+struct session_told {
+    uint64_t entries_done;
+    uint64_t bytes_done;
+    uint64_t now_ms;     /* By the clock of its replica. */
+    uint64_t give_up_ms; /* Without progress for so long it must end. */
+};
+void judge_session_told(struct judges *judges, uint32_t replica, const struct session_told *told);
+bool judge_session_runs(const struct judges *judges, uint32_t replica);
 /* The replica is gone: its session needs not end. */
 void judge_replica_gone(struct judges *judges, uint32_t replica);
 /* Its process runs again, with a machine that begins anew and a log that ends at `last`: what was
@@ -187,13 +199,36 @@ void judge_replica_gone(struct judges *judges, uint32_t replica);
 void judge_restarted(struct judges *judges, uint32_t replica, uint64_t last);
 uint32_t judge_sessions_open(const struct judges *judges);
 
+/* ---- memory ---- */
+
+/* What the session held at most, against its window. */
+void judge_held(struct judges *judges, uint32_t replica, uint64_t held_max, uint64_t window);
+/* While a session runs: what the replica has in memory beside its log, against what its options
+ * allow. */
+struct memory_used {
+    uint64_t total;
+    uint64_t log;       /* Of it: the log and the tail, */
+    uint64_t disk;      /* ... what waits for the disk, */
+    uint64_t under_way; /* ... frames on their way to others, and the one that arrives, */
+    uint64_t held;      /* ... and what the session says that it holds. */
+};
+struct memory_allowed {
+    uint64_t served;   /* Answers to the sessions of others, being put together. */
+    uint64_t applied;  /* What the machine is given, and replies. */
+    uint64_t requests; /* Those that wait, here or passed on. */
+    uint64_t fixed;
+};
+void judge_memory(struct judges *judges, uint32_t replica, const struct memory_used *used,
+                  const struct memory_allowed *allowed);
+
 /* What the judges remember of one replica. */
 struct replica_seen {
     uint64_t committed;
     uint64_t applied;      /* Index of the last command applied. */
     uint64_t session;      /* Open one; 0: none. */
     uint64_t sessions;     /* Opened so far. */
-    struct table verified; /* By index: uint8_t, 1 when verified by a session and not cut since. */
+    struct table verified; /* By index: uint8_t, enum verified: by a session, and not cut since. */
+    struct session_told told; /* Last, by the session; now_ms: when its progress last rose. */
     bool gone;
     /* What the member promised, which no crash takes back: */
     struct table votes;           /* By term: uint32_t, the candidate and 1; 0: none. */

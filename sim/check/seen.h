@@ -47,6 +47,9 @@ struct command_seen {
     uint64_t index; /* Where it was applied; 0: nowhere. */
 };
 
+/* VERIFIED_WAITS lasts as long as its session. */
+enum verified { VERIFIED_NOT, VERIFIED_WAITS, VERIFIED_IN_LOG };
+
 enum op_state { OP_OPEN = 1, OP_DONE, OP_GONE };
 
 struct op_seen {

@@ -1,9 +1,10 @@
-/* sim/check/sync.c - catching up: what was verified stays and is not asked for again
- * (C6), what a session holds stays in its window (C7), every session ends (C5). */
-#include "sim/check/judges.h"
-#include "sim/check/verdict.h"
+/* sim/check/sync.c - catching up: what was verified stays and is not asked for again (C6), every
+ * session ends (C5). */
+#include "sim/check/seen.h"
 
 #include <inttypes.h>
+
+#define SESSION_LATE_MS 1000u
 
 void judge_session_open(struct judges *judges, uint32_t replica, uint64_t session)
 {
@@ -15,6 +16,16 @@ void judge_session_open(struct judges *judges, uint32_t replica, uint64_t sessio
     }
     self->session = session;
     self->sessions++;
+    self->told = (struct session_told){0};
+}
+
+/* What waited goes with the session. */
+static void forget_waiting(struct replica_seen *self)
+{
+    for (uint64_t i = self->committed + 1; i < self->verified.count; i++) {
+        uint8_t *verified = table_at(&self->verified, i);
+        if (*verified == VERIFIED_WAITS) *verified = VERIFIED_NOT;
+    }
 }
 
 void judge_session_end(struct judges *judges, uint32_t replica, uint64_t session)
@@ -26,6 +37,7 @@ void judge_session_end(struct judges *judges, uint32_t replica, uint64_t session
                      session);
     }
     self->session = 0;
+    forget_waiting(self);
 }
 
 void judge_requested(struct judges *judges, uint32_t replica, uint64_t first, uint64_t last)
@@ -33,7 +45,7 @@ void judge_requested(struct judges *judges, uint32_t replica, uint64_t first, ui
     const struct replica_seen *self = &judges->replicas[replica];
     uint64_t again = first <= self->committed ? first : 0;
     for (uint64_t i = first; i <= last && i < self->verified.count && again == 0; i++) {
-        if (*(const uint8_t *)table_find(&self->verified, i) != 0) again = i;
+        if (*(const uint8_t *)table_find(&self->verified, i) != VERIFIED_NOT) again = i;
     }
     if (again == 0) return;
     verdict_fail(judges->verdict, "sync",
@@ -42,8 +54,9 @@ void judge_requested(struct judges *judges, uint32_t replica, uint64_t first, ui
                  replica, first, last, again);
 }
 
-void judge_session_chunk(struct judges *judges, uint32_t replica, uint64_t session, uint64_t first,
-                         uint64_t last)
+/* None of first..last may have got as far before. */
+static void verify(struct judges *judges, uint32_t replica, uint64_t session, uint64_t first,
+                   uint64_t last, enum verified verified)
 {
     struct replica_seen *self = &judges->replicas[replica];
     if (self->session != session || first == 0 || first > last) {
@@ -54,37 +67,74 @@ void judge_session_chunk(struct judges *judges, uint32_t replica, uint64_t sessi
         return;
     }
     for (uint64_t i = first; i <= last; i++) {
-        uint8_t *verified = table_at(&self->verified, i);
-        if (*verified != 0) {
+        uint8_t *before = table_at(&self->verified, i);
+        if (*before >= verified) {
             verdict_fail(judges->verdict, "sync",
                          "replica %" PRIu32 " fetched %" PRIu64 " again, though it was verified",
                          replica, i);
             return;
         }
-        *verified = 1;
+        *before = (uint8_t)verified;
     }
+}
+
+void judge_session_verified(struct judges *judges, uint32_t replica, uint64_t session,
+                            uint64_t first, uint64_t last)
+{
+    verify(judges, replica, session, first, last, VERIFIED_WAITS);
+}
+
+void judge_session_chunk(struct judges *judges, uint32_t replica, uint64_t session, uint64_t first,
+                         uint64_t last)
+{
+    verify(judges, replica, session, first, last, VERIFIED_IN_LOG);
 }
 
 void judge_session_entry(struct judges *judges, uint32_t replica, uint64_t index)
 {
     struct replica_seen *self = &judges->replicas[replica];
-    if (self->session != 0) *(uint8_t *)table_at(&self->verified, index) = 1;
+    if (self->session != 0) *(uint8_t *)table_at(&self->verified, index) = VERIFIED_IN_LOG;
 }
 
-void judge_held(struct judges *judges, uint32_t replica, uint64_t held_max, uint64_t window)
+bool judge_session_runs(const struct judges *judges, uint32_t replica)
 {
-    if (held_max > window) {
+    return judges->replicas[replica].session != 0;
+}
+
+/* Beside what is verified, a session makes progress when it has found where logs agree; and its
+ * clock is looked at some ticks late. */
+static uint64_t patience_ms(const struct session_told *told)
+{
+    return 2 * told->give_up_ms + SESSION_LATE_MS;
+}
+
+void judge_session_told(struct judges *judges, uint32_t replica, const struct session_told *told)
+{
+    struct session_told *before = &judges->replicas[replica].told;
+    if (told->entries_done < before->entries_done || told->bytes_done < before->bytes_done) {
         verdict_fail(judges->verdict, "sync",
-                     "the session of replica %" PRIu32 " held %" PRIu64
-                     " bytes, its window is %" PRIu64,
-                     replica, held_max, window);
+                     "the session of replica %" PRIu32 " had verified %" PRIu64 " entries, %" PRIu64
+                     " bytes, and now says %" PRIu64 ", %" PRIu64,
+                     replica, before->entries_done, before->bytes_done, told->entries_done,
+                     told->bytes_done);
     }
+    const bool rises = told->entries_done > before->entries_done || before->now_ms == 0;
+    if (!rises && told->now_ms > before->now_ms + patience_ms(told)) {
+        verdict_fail(judges->verdict, "sync",
+                     "the session of replica %" PRIu32 " has verified nothing for %" PRIu64
+                     " ms, and does not end; it gives up after %" PRIu64,
+                     replica, told->now_ms - before->now_ms, told->give_up_ms);
+    }
+    const uint64_t since_ms = rises ? told->now_ms : before->now_ms;
+    *before = *told;
+    before->now_ms = since_ms;
 }
 
 void judge_replica_gone(struct judges *judges, uint32_t replica)
 {
     judges->replicas[replica].gone = true;
     judges->replicas[replica].session = 0;
+    forget_waiting(&judges->replicas[replica]);
 }
 
 void judge_restarted(struct judges *judges, uint32_t replica, uint64_t last)
@@ -96,7 +146,7 @@ void judge_restarted(struct judges *judges, uint32_t replica, uint64_t last)
     self->applied = 0;
     self->committed = 0;
     for (uint64_t i = last + 1; i < self->verified.count; i++)
-        *(uint8_t *)table_at(&self->verified, i) = 0;
+        *(uint8_t *)table_at(&self->verified, i) = VERIFIED_NOT;
 }
 
 uint32_t judge_sessions_open(const struct judges *judges)

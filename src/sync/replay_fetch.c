@@ -548,6 +548,15 @@ static struct replay_chunk *chunk_checked(struct replay_session *session, uint64
     return chunk->state == REPLAY_CHUNK_VERIFYING ? chunk : NULL;
 }
 
+/* By the leader's own word, so it stays. */
+static void say_verified(struct replay_session *session, const struct replay_chunk *chunk)
+{
+    mortar_sync_trace(session->sync, MORTAR_TRACE_SYNC_VERIFIED,
+                      &session->sources[chunk->giver].member,
+                      mortar_sync_session_id(session->runtime), chunk->after.position.index + 1,
+                      chunk->end.position.index, chunk->bytes);
+}
+
 static void check_done(void *argument, bool destroyed)
 {
     struct replay_check *const check = argument;
@@ -572,6 +581,7 @@ static void check_done(void *argument, bool destroyed)
             source->entries += chunk_entries(chunk);
             session->bytes_done += chunk->bytes;
             session->entries_done += chunk_entries(chunk);
+            if (!session->below.active) say_verified(session, chunk);
             replay_session_progressed(session);
         } else {
             const uint8_t giver = chunk->giver;

@@ -27,7 +27,12 @@ enum wrong {
     FETCHED_TWICE,
     CHUNK_OF_NO_SESSION,
     VERIFIED_IS_CUT,
+    VERIFIED_TWICE,
+    WAITING_IS_ASKED_FOR,
+    VERIFIED_SHRINKS,
+    SESSION_IDLES_FOR_EVER,
     WINDOW_IS_EXCEEDED,
+    MEMORY_IS_EXCEEDED,
     TWO_VOTES,
     VOTE_FOR_OTHER_THAN_SELF,
     VOTE_FOR_AN_OLDER_LOG,
@@ -58,7 +63,12 @@ static const char *const expected_judge[WRONGS] = {
     [FETCHED_TWICE] = "sync",
     [CHUNK_OF_NO_SESSION] = "sync",
     [VERIFIED_IS_CUT] = "sync",
-    [WINDOW_IS_EXCEEDED] = "sync",
+    [VERIFIED_TWICE] = "sync",
+    [WAITING_IS_ASKED_FOR] = "sync",
+    [VERIFIED_SHRINKS] = "sync",
+    [SESSION_IDLES_FOR_EVER] = "sync",
+    [WINDOW_IS_EXCEEDED] = "memory",
+    [MEMORY_IS_EXCEEDED] = "memory",
     [TWO_VOTES] = "votes",
     [VOTE_FOR_OTHER_THAN_SELF] = "votes",
     [VOTE_FOR_AN_OLDER_LOG] = "complete",
@@ -128,16 +138,48 @@ static void run_clients(struct judges *judges, enum wrong wrong)
     judge_linear_end(judges);
 }
 
+/* Replica 2 verifies something at 5000 ms at the latest, and gives up after 300. */
+static void run_told(struct judges *judges, enum wrong wrong)
+{
+    struct session_told told = {.now_ms = 5000, .give_up_ms = 300};
+    judge_session_told(judges, 2, &told);
+    told.entries_done = 4;
+    told.bytes_done = 400;
+    told.now_ms = 5500;
+    judge_session_told(judges, 2, &told);
+    if (wrong == VERIFIED_SHRINKS) told.bytes_done--;
+    told.now_ms = wrong == SESSION_IDLES_FOR_EVER ? 9000 : 5900;
+    judge_session_told(judges, 2, &told);
+}
+
+static void run_memory(struct judges *judges, enum wrong wrong)
+{
+    struct memory_used used = {
+        .total = 1011, .log = 300, .disk = 200, .under_way = 100, .held = 400};
+    const struct memory_allowed allowed = {.served = 1, .applied = 2, .requests = 3, .fixed = 5};
+    judge_held(judges, 2, wrong == WINDOW_IS_EXCEEDED ? 101 : 100, 100);
+    if (wrong == MEMORY_IS_EXCEEDED) used.total++;
+    judge_memory(judges, 2, &used, &allowed);
+}
+
+/* Session 8 of replica 2 ends before what it verified is in the log: 9 may ask for it again. */
 static void run_session(struct judges *judges, enum wrong wrong)
 {
+    judge_session_open(judges, 2, 8);
+    judge_session_verified(judges, 2, 8, 7, 8);
+    judge_requested(judges, 2, 5, wrong == WAITING_IS_ASKED_FOR ? 7 : 6);
+    if (wrong == VERIFIED_TWICE) judge_session_verified(judges, 2, 8, 8, 8);
+    judge_session_end(judges, 2, 8);
     judge_session_open(judges, 2, 9);
     judge_requested(judges, 2, 5, 6);
     judge_session_chunk(judges, 2, wrong == CHUNK_OF_NO_SESSION ? 8 : 9, 5, 6);
     judge_requested(judges, 2, wrong == HELD_IS_ASKED_FOR ? 6 : 7, 8);
+    judge_session_verified(judges, 2, 9, 7, 8);
     judge_session_chunk(judges, 2, 9, wrong == FETCHED_TWICE ? 6 : 7, 8);
     judge_session_entry(judges, 2, 5);
     judge_truncate(judges, 2, wrong == VERIFIED_IS_CUT ? 5 : 9);
-    judge_held(judges, 2, wrong == WINDOW_IS_EXCEEDED ? 101 : 100, 100);
+    run_told(judges, wrong);
+    run_memory(judges, wrong);
     judge_session_end(judges, 2, 9);
 }
 
