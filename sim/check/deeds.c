@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define DEEDS_STATES_MAX 200000u
+#define DEEDS_STATES_MAX 1000000u
 #define DEEDS_KEYS_MAX   256u
 
 void judge_deed(struct judges *judges, uint64_t op, const struct deed *deed)

@@ -6,10 +6,12 @@
  * that is left may come next; what is chosen leaves the list. At a dead end the last choice is
  * undone.
  *
- * Four thoughts keep it small; none changes the answer:
+ * Five thoughts keep it small; none changes the answer:
  *   - An operation that fits now and changes nothing may as well come now: no choice.
  *   - Operations without an answer that ask for the same are alike: of each kind, the one called
  *     first goes first, and one that would change nothing need not have happened.
+ *   - One without an answer that nobody sees need not have happened: the next after it is one whose
+ *     answer tells of its value, or that asks for a swap from it.
  *   - A value that is left behind, that an operation still needs, and that nothing left brings
  *     about again, is a dead end.
  *   - A value that is only added to never falls: an operation whose answer lies below it is a dead
@@ -50,7 +52,8 @@ struct set {
 struct state {
     struct set set;
     uint64_t value;
-    bool taken; /* The place in the memory is not free. */
+    bool unseen; /* The last operation has no answer. */
+    bool taken;  /* The place in the memory is not free. */
 };
 
 /* Where the search looks for what to do next: at events, then at groups. */
@@ -84,6 +87,7 @@ struct search {
     uint32_t *made;   /* By op: number of the value that it may bring about, or NOTHING. */
     uint32_t *wants;  /* By number: operations left that need it. */
     uint32_t *makers; /* By number: operations left that may bring it about. */
+    uint32_t *swaps;  /* By number: swaps from it without an answer. */
     uint32_t number;  /* Of the value now. */
     bool *done;       /* By op: those with an answer. */
     uint32_t left;
@@ -155,14 +159,19 @@ static void set_toggle(struct set *set, uint32_t op)
     set->high ^= scatter(op + (UINT64_C(1) << 40));
 }
 
-static struct state *memory_find(const struct search *search, struct set set, uint64_t value)
+static bool states_same(const struct state *a, const struct state *b)
 {
-    uint32_t at = (uint32_t)(set.low ^ scatter(value)) & (search->memory_capacity - 1);
+    return a->set.low == b->set.low && a->set.high == b->set.high && a->value == b->value &&
+           a->unseen == b->unseen;
+}
+
+static struct state *memory_find(const struct search *search, const struct state *wanted)
+{
+    const uint64_t hash = wanted->set.low ^ scatter(wanted->value + wanted->unseen);
+    uint32_t at = (uint32_t)hash & (search->memory_capacity - 1);
     for (;; at = (at + 1) & (search->memory_capacity - 1)) {
         struct state *state = &search->memory[at];
-        const bool same =
-            state->set.low == set.low && state->set.high == set.high && state->value == value;
-        if (!state->taken || same) return state;
+        if (!state->taken || states_same(state, wanted)) return state;
     }
 }
 
@@ -173,18 +182,21 @@ static void memory_grow(struct search *search)
     search->memory_capacity = old_capacity == 0 ? 64 : old_capacity * 2;
     search->memory = items_new(search->memory_capacity, sizeof(struct state));
     for (uint32_t i = 0; i < old_capacity; i++) {
-        if (old[i].taken) *memory_find(search, old[i].set, old[i].value) = old[i];
+        if (old[i].taken) *memory_find(search, &old[i]) = old[i];
     }
     free(old);
 }
 
-/* False: the search was there before. */
-static bool memory_add(struct search *search, struct set set, uint64_t value)
+/* False: the search was there before, with no fewer ways to go on. */
+static bool memory_add(struct search *search, struct set set, uint64_t value, bool unseen)
 {
     if (search->memory_count * 2 >= search->memory_capacity) memory_grow(search);
-    struct state *state = memory_find(search, set, value);
-    if (state->taken) return false;
-    *state = (struct state){set, value, true};
+    struct state state = {.set = set, .value = value, .taken = true};
+    if (unseen && memory_find(search, &state)->taken) return false;
+    state.unseen = unseen;
+    struct state *place = memory_find(search, &state);
+    if (place->taken) return false;
+    *place = state;
     search->memory_count++;
     return true;
 }
@@ -311,12 +323,35 @@ static uint64_t horizon(const struct search *search)
     return search->events[i].at;
 }
 
+static bool last_is_unseen(const struct search *search)
+{
+    return search->step_count > 0 && search->steps[search->step_count - 1].op == NOTHING;
+}
+
+/* Whether one that may come next would tell of `value`, which has `number`. */
+static bool is_seen_next(const struct search *search, uint32_t number, uint64_t value)
+{
+    if (search->swaps[number] > 0) return true;
+    if (search->wants[number] == 0) return false;
+    for (uint32_t i = search->events[0].next; !search->events[i].answers;
+         i = search->events[i].next) {
+        const uint32_t op = search->events[i].op;
+        const bool waits = search->ops[op].in_order && !search->done[op - 1];
+        if (!waits && fits(&search->ops[op], value)) return true;
+    }
+    return false;
+}
+
 static bool group_offers(const struct search *search, uint32_t number, uint64_t until)
 {
     const struct group *group = &search->groups[number];
     if (group->used == group->count) return false;
-    const struct linear_op *op = &search->ops[search->unknown[group->first + group->used].op];
-    return op->called < until && value_after(&op->deed, search->value) != search->value;
+    const uint32_t unknown = search->unknown[group->first + group->used].op;
+    const struct linear_op *op = &search->ops[unknown];
+    const uint64_t value = value_after(&op->deed, search->value);
+    if (op->called >= until || value == search->value) return false;
+    if (op->deed.kind == DEED_PUT && last_is_unseen(search)) return false;
+    return search->value_count == 0 || is_seen_next(search, search->made[unknown], value);
 }
 
 /* The next choice from `place` on, and what is left behind it. False: none. */
@@ -348,7 +383,8 @@ static bool advance(struct search *search, struct place place)
         const uint32_t op = step_op(search, &step);
         struct set set = search->set;
         set_toggle(&set, op);
-        if (memory_add(search, set, value_after(&search->ops[op].deed, search->value))) {
+        const uint64_t value = value_after(&search->ops[op].deed, search->value);
+        if (memory_add(search, set, value, step.op == NOTHING)) {
             take(search, step);
             return true;
         }
@@ -421,24 +457,6 @@ static int compare_unknown(const void *left, const void *right)
     return a->op < b->op ? -1 : a->op > b->op;
 }
 
-static void prepare_groups(struct search *search, uint32_t count)
-{
-    uint32_t used = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct linear_op *op = &search->ops[i];
-        if (op->answered != LINEAR_NEVER || op->deed.kind == DEED_READ) continue;
-        search->unknown[used++] = (struct unknown){op->deed, i};
-    }
-    qsort(search->unknown, used, sizeof(struct unknown), compare_unknown);
-    for (uint32_t i = 0; i < used; i++) {
-        const struct unknown *at = &search->unknown[i];
-        if (i == 0 || !deeds_alike(&at[-1].deed, &at->deed)) {
-            search->groups[search->group_count++] = (struct group){.first = i};
-        }
-        search->groups[search->group_count - 1].count++;
-    }
-}
-
 static int compare_values(const void *left, const void *right)
 {
     const uint64_t a = *(const uint64_t *)left;
@@ -446,11 +464,12 @@ static int compare_values(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
+/* NOTHING: it is none of them. */
 static uint32_t number_of(const struct search *search, uint64_t value)
 {
     const uint64_t *at =
         bsearch(&value, search->values, search->value_count, sizeof value, compare_values);
-    return (uint32_t)(at - search->values);
+    return at == NULL ? NOTHING : (uint32_t)(at - search->values);
 }
 
 /* What changes nothing by its own answer, or by what it asks for, brings nothing about. */
@@ -486,9 +505,40 @@ static void prepare_values(struct search *search, uint32_t count)
         const struct linear_op *op = &search->ops[i];
         if (op->answered != LINEAR_NEVER) search->needed[i] = number_of(search, op->got);
         if (makes_value(op)) search->made[i] = number_of(search, op->deed.value);
+        if (op->answered == LINEAR_NEVER && op->deed.kind == DEED_SWAP) {
+            const uint32_t from = number_of(search, op->deed.expected);
+            if (from != NOTHING) search->swaps[from]++;
+        }
         count_op(search, i, true);
     }
     search->number = number_of(search, 0);
+}
+
+/* Whether anyone may tell of what the operation `op`, without an answer, brings about. */
+static bool may_be_seen(const struct search *search, uint32_t op)
+{
+    if (search->value_count == 0) return true;
+    const uint32_t number = search->made[op];
+    return number != NOTHING && search->wants[number] + search->swaps[number] > 0;
+}
+
+static void prepare_groups(struct search *search, uint32_t count)
+{
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct linear_op *op = &search->ops[i];
+        if (op->answered != LINEAR_NEVER || op->deed.kind == DEED_READ) continue;
+        if (!may_be_seen(search, i)) continue;
+        search->unknown[used++] = (struct unknown){op->deed, i};
+    }
+    qsort(search->unknown, used, sizeof(struct unknown), compare_unknown);
+    for (uint32_t i = 0; i < used; i++) {
+        const struct unknown *at = &search->unknown[i];
+        if (i == 0 || !deeds_alike(&at[-1].deed, &at->deed)) {
+            search->groups[search->group_count++] = (struct group){.first = i};
+        }
+        search->groups[search->group_count - 1].count++;
+    }
 }
 
 static bool only_adds(const struct linear_op *ops, uint32_t count)
@@ -512,6 +562,7 @@ enum linear_answer linear_check(const struct linear_op *ops, uint32_t count, uin
         .made = items_new(count, sizeof(uint32_t)),
         .wants = items_new(2 * (size_t)count, sizeof(uint32_t)),
         .makers = items_new(2 * (size_t)count, sizeof(uint32_t)),
+        .swaps = items_new(2 * (size_t)count, sizeof(uint32_t)),
         .done = items_new(count, sizeof(bool)),
         .unknown = items_new(count, sizeof(struct unknown)),
         .groups = items_new(count, sizeof(struct group)),
@@ -520,8 +571,8 @@ enum linear_answer linear_check(const struct linear_op *ops, uint32_t count, uin
     };
     search.events[0].next = NOTHING;
     prepare_events(&search, count);
-    prepare_groups(&search, count);
     prepare_values(&search, count);
+    prepare_groups(&search, count);
     const enum linear_answer answer = search_run(&search, states_max);
     *out_states = search.memory_count;
     free(search.events);
@@ -532,6 +583,7 @@ enum linear_answer linear_check(const struct linear_op *ops, uint32_t count, uin
     free(search.made);
     free(search.wants);
     free(search.makers);
+    free(search.swaps);
     free(search.done);
     free(search.unknown);
     free(search.groups);
