@@ -220,6 +220,7 @@ static bool do_tune(struct nemesis *nemesis)
         verdict_fail(&nemesis->sim->verdict, "host", "%s cannot be tuned: %s", replica->name,
                      mortar_status_name(status));
     }
+    judge_stirred(&nemesis->sim->judges, replica->number); /* Its timer begins anew. */
     replica_settle(replica);
     return true;
 }
