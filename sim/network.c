@@ -611,6 +611,7 @@ static bool send_lie(struct network *network, struct replica *from, struct repli
     if (lie == NULL) return false;
     network->sim->faults[kind]++;
     network->lied[from->number] = true;
+    from->lied = true;
     send_frame(network, from, to, lane, lie);
     mortar_buffer_release(lie);
     return true;
