@@ -45,6 +45,8 @@
     X(READ_BEFORE_APPLIED, "C2", "a query does not wait until its read index is applied")          \
     X(OLD_READ_ANSWER, "C2",                                                                       \
       "a read takes the answer to a question that was asked before it began")                      \
+    X(QUESTION_OF_ANOTHER, "C2",                                                                   \
+      "queries that wait together are all asked what the first one asks")                          \
     X(PAUSE_SKIPS, "C11", "a command at which the machine paused counts as applied")               \
     X(APPLY_UNCOMMITTED, "C11", "entries are applied as soon as they are in the log")              \
     X(FORWARDED_TWICE, "C1", "a forwarded request that the network doubled is proposed twice")     \

@@ -163,7 +163,8 @@ static void run_ready(struct mortar_core *core)
         struct mortar_work *work = work_new(core, WORK_QUERY, MORTAR_WORK_APPLY);
         if (work == NULL) return; /* The next flush tries again. */
         work->query.serial = query->serial;
-        work->query.query = mortar_buffer_share(query->bytes);
+        const struct query *asks = BUG(QUESTION_OF_ANOTHER) ? core->queries : query;
+        work->query.query = mortar_buffer_share(asks->bytes);
         query->state = QUERY_RUNNING;
         work_issue(core, work);
     }
