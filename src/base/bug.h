@@ -13,6 +13,7 @@
 #define BUG_TABLE(X)                                                                               \
     X(VOTE_TWICE, "-", "a voter forgets its vote, and grants each who asks in a term")             \
     X(VOTE_NOT_SAVED, "-", "the term is saved without the vote: it is forgotten with the process") \
+    X(TERM_NOT_SAVED, "-", "a term without a vote is saved as the one before it")                  \
     X(VOTE_TOLD_BEFORE_SAVED, "-", "what depends on a vote leaves before the vote is durable")     \
     X(INDEX_BEFORE_TERM, "-",                                                                      \
       "a voter compares the candidate's last index, and not its last term")                        \

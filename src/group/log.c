@@ -229,6 +229,8 @@ void log_save_vote(struct mortar_core *core, uint64_t term,
     struct mortar_storage_hard_state state = hard_state(core);
     state.term = term;
     state.voted_for = BUG(VOTE_NOT_SAVED) ? (struct mortar_member_id){0} : *voted_for;
+    const struct mortar_member_id nobody = {0};
+    if (BUG(TERM_NOT_SAVED) && mortar_member_id_equal(voted_for, &nobody)) state.term--;
     const enum mortar_status status =
         core->storage.ops->save(core->storage.self, &state, core->next_token);
     submitted(core, status, PENDING_SAVE, term);
