@@ -48,6 +48,8 @@ static bool do_voter_crash(struct nemesis *nemesis)
 
 static const struct nemesis_fault faults[] = {
     {SIM_FAULT_RACE, do_race},
+    {SIM_FAULT_VOTER_CRASH, do_voter_crash}, /* Worth three times the odds. */
+    {SIM_FAULT_VOTER_CRASH, do_voter_crash},
     {SIM_FAULT_VOTER_CRASH, do_voter_crash},
 };
 

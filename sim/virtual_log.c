@@ -367,6 +367,16 @@ uint64_t virtual_log_waiting_bytes(const struct virtual_log *log)
     return bytes;
 }
 
+uint64_t virtual_log_tail_bytes(struct virtual_log *log)
+{
+    const struct mortar_storage *storage = &log->below;
+    struct mortar_anchor_point base;
+    struct mortar_position last;
+    if (!storage->ops->base(storage->self, MORTAR_LOG_TAIL, &base)) return 0;
+    if (!storage->ops->last(storage->self, MORTAR_LOG_TAIL, &last)) return 0;
+    return storage->ops->bytes(storage->self, MORTAR_LOG_TAIL, base.position.index + 1, last.index);
+}
+
 void virtual_log_set_delay(struct virtual_log *log, uint32_t min_us, uint32_t max_us)
 {
     log->options.delay_us_min = min_us;

@@ -42,6 +42,8 @@ MORTAR_NODISCARD enum mortar_status virtual_log_open(const struct mortar_allocat
 uint32_t virtual_log_unsynced(const struct virtual_log *log);
 /* What they keep in memory: runs to write, and runs that were read. */
 uint64_t virtual_log_waiting_bytes(const struct virtual_log *log);
+/* Bytes of the tail range; 0: none is open. */
+uint64_t virtual_log_tail_bytes(struct virtual_log *log);
 /* Makes the disk slower or faster from now on. */
 void virtual_log_set_delay(struct virtual_log *log, uint32_t min_us, uint32_t max_us);
 /* Whatever is submitted next is refused by `status`: a disk that is full. MORTAR_OK: no more. */

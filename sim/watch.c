@@ -314,7 +314,7 @@ void watch_replica(struct replica *replica)
     watch_leader(replica);
     watch_commits(replica);
     watch_durable(replica);
-    duty_config(replica);
+    duty_step(replica);
     watch_session(replica);
     if (sim->options.check_every != 0 && sim->events % sim->options.check_every == 0) {
         mortar_core_check(replica->core);

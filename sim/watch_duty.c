@@ -117,7 +117,7 @@ void duty_session_end(struct replica *replica, const struct mortar_sync_progress
     }
 }
 
-void duty_config(struct replica *replica)
+static void config_said(struct replica *replica)
 {
     const uint64_t index = replica->duty.config;
     uint64_t term;
@@ -129,4 +129,12 @@ void duty_config(struct replica *replica)
     if (!mortar_core_log_sum(replica->core, index, &term, &sum)) return;
     if (!mortar_core_log_sum(replica->core, committed, &committed_term, &sum)) return;
     judge_config(&replica->sim->judges, replica->number, term, committed_term);
+}
+
+void duty_step(struct replica *replica)
+{
+    config_said(replica);
+    if (replica->duty.tail_base == 0) return;
+    judge_tail_bytes(&replica->sim->judges, replica->number, virtual_log_tail_bytes(replica->log),
+                     replica->options.core.tail_bytes_max);
 }

@@ -32,6 +32,6 @@ void duty_fetch(struct replica *replica, const struct replica *to);
 /* Its session has ended, in this step. */
 void duty_session_end(struct replica *replica, const struct mortar_sync_progress *progress);
 /* After a step. */
-void duty_config(struct replica *replica);
+void duty_step(struct replica *replica);
 
 #endif

@@ -54,6 +54,14 @@ void judge_stalled(struct judges *judges, uint32_t replica, bool idle, uint32_t 
                  replica, sources);
 }
 
+void judge_tail_bytes(struct judges *judges, uint32_t replica, uint64_t bytes, uint64_t budget)
+{
+    if (bytes <= budget) return;
+    verdict_fail(judges->verdict, "memory",
+                 "the tail of replica %" PRIu32 " takes %" PRIu64 " bytes, its budget is %" PRIu64,
+                 replica, bytes, budget);
+}
+
 void judge_config(struct judges *judges, uint32_t replica, uint64_t term, uint64_t committed_term)
 {
     if (committed_term >= term) return;

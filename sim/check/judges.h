@@ -181,6 +181,8 @@ void judge_tail_dropped(struct judges *judges, uint32_t replica, uint64_t base, 
 /* A session failed for want of progress. `idle`: it knew what was missing, and asked nobody for it
  * after it had called a stall; so many `sources` that hold it are linked, and never lied. */
 void judge_stalled(struct judges *judges, uint32_t replica, bool idle, uint32_t sources);
+/* Its tail range takes so many bytes of its budget (C9). */
+void judge_tail_bytes(struct judges *judges, uint32_t replica, uint64_t bytes, uint64_t budget);
 /* The leader of `term` has put a configuration into its log. */
 void judge_config(struct judges *judges, uint32_t replica, uint64_t term, uint64_t committed_term);
 /* What a session tells of itself while it runs. */

@@ -54,7 +54,6 @@
     X(UNKNOWN_IS_LOST, "C1", "a request at a leader that is gone is reported as lost")             \
     X(UNKNOWN_IS_TIMEOUT, "C1", "a request that was proposed ends as a timeout, not as unknown")   \
     X(REPLY_OF_ANOTHER, "C1", "a request takes the reply of whatever was applied at its index")    \
-    X(CUT_IS_LOST, "C1", "a request whose entry was cut is reported as lost at once")              \
     X(PART_IS_ALL, "C1", "a batch whose end another leader replaced counts as done")               \
     X(CUT_STAYS_STORED, "C3",                                                                      \
       "what was durable still counts as durable after the log was cut and grew again")             \
@@ -75,7 +74,6 @@
       "a session keeps its own uncommitted entries without matching them")                         \
     X(MATCH_BY_INDEX, "C3", "the leader says that logs agree wherever it has an entry")            \
     X(CUT_COMMITTED, "C3", "a session goes back to what is applied, and cuts what is committed")   \
-    X(PLAN_UNCOMMITTED, "C4", "a plan goes on beyond what is committed")                           \
     X(CHUNK_UNVERIFIED, "C4", "a chunk is taken as it comes")                                      \
     X(CHUNK_SUM_SKIPPED, "C4",                                                                     \
       "a chunk is compared in itself, and not with the leader's sum at its end")                   \

@@ -486,12 +486,8 @@ void requests_on_truncate(struct mortar_core *core, uint64_t from)
     struct request *request = core->proposed.tail;
     while (request != NULL && request->last.index >= from) {
         struct request *previous = request->previous;
-        if (BUG(CUT_IS_LOST)) {
-            request_finish(core, request, MORTAR_E_LOST);
-        } else {
-            MARK(LIMBO);
-            request_move(core, request, REQUEST_LIMBO);
-        }
+        MARK(LIMBO);
+        request_move(core, request, REQUEST_LIMBO);
         request = previous;
     }
     for (request = core->changes.head; request != NULL; request = request->next) {

@@ -149,7 +149,6 @@ static void on_plan_request(struct replay_provider *provider,
     };
     uint8_t bytes[REPLAY_CONTROL_BYTES_MAX];
     struct writer points = writer_over(bytes + REPLAY_PLAN_BYTES, sizeof bytes - REPLAY_PLAN_BYTES);
-    if (BUG(PLAN_UNCOMMITTED)) reply.commit = mortar_sync_log_last(provider->sync);
     if (request.from <= reply.commit.index && point_at(provider, request.from, &reply.after)) {
         reply.count = write_plan_points(provider, &request, reply.commit.index, &points);
         ASSERT(!points.failed);

@@ -41,6 +41,13 @@ enum wrong {
     LEADS_IN_A_SESSION,
     LEADS_WITHOUT_WHAT_WAS_COUNTED,
     WAITS_FOR_EVER,
+    HONEST_IS_DROPPED,
+    LEADER_IS_ASKED_FIRST,
+    VERIFIED_TWICE,
+    MEETING_TAIL_IS_DROPPED,
+    GIVES_UP_UNASKED,
+    TAIL_IS_TOO_LARGE,
+    CONFIG_OF_A_NEW_LEADER,
     WRONGS
 };
 
@@ -77,6 +84,13 @@ static const char *const expected_judge[WRONGS] = {
     [LEADS_IN_A_SESSION] = "complete",
     [LEADS_WITHOUT_WHAT_WAS_COUNTED] = "complete",
     [WAITS_FOR_EVER] = "elections",
+    [HONEST_IS_DROPPED] = "sync",
+    [LEADER_IS_ASKED_FIRST] = "sync",
+    [VERIFIED_TWICE] = "sync",
+    [MEETING_TAIL_IS_DROPPED] = "sync",
+    [GIVES_UP_UNASKED] = "sync",
+    [TAIL_IS_TOO_LARGE] = "memory",
+    [CONFIG_OF_A_NEW_LEADER] = "members",
 };
 
 static void run_log(struct judges *judges, enum wrong wrong)
@@ -226,6 +240,19 @@ static void run_elections(struct judges *judges, enum wrong wrong)
     }
 }
 
+static void run_duties(struct judges *judges, enum wrong wrong)
+{
+    judge_source_dropped(judges, 1, 2, wrong != HONEST_IS_DROPPED);
+    judge_first_fetch(judges, 1, true, wrong == LEADER_IS_ASKED_FIRST ? 1 : 0);
+    judge_first_fetch(judges, 1, false, 2);
+    judge_verified(judges, 1, wrong == VERIFIED_TWICE ? 11 : 10, 10);
+    judge_tail_dropped(judges, 1, wrong == MEETING_TAIL_IS_DROPPED ? 9 : 8, 9);
+    judge_stalled(judges, 1, wrong == GIVES_UP_UNASKED, 1);
+    judge_stalled(judges, 1, true, 0);
+    judge_tail_bytes(judges, 1, wrong == TAIL_IS_TOO_LARGE ? 101 : 100, 100);
+    judge_config(judges, 1, 3, wrong == CONFIG_OF_A_NEW_LEADER ? 2 : 3);
+}
+
 static void each_judge_finds_the_one_thing_that_is_wrong(void **state)
 {
     (void)state;
@@ -239,6 +266,7 @@ static void each_judge_finds_the_one_thing_that_is_wrong(void **state)
         run_session(&judges, wrong);
         run_votes(&judges, wrong);
         run_elections(&judges, wrong);
+        run_duties(&judges, wrong);
         print_message("  %d: %s\n", (int)wrong, verdict.failed ? verdict.text : "held");
         assert_int_equal(verdict.failed, wrong != NOTHING);
         if (verdict.failed) assert_string_equal(verdict.judge, expected_judge[wrong]);
