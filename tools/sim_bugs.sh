@@ -14,11 +14,12 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 seeds=1500
 rounds=1
+keep=0
 names=()
 while [ $# -gt 0 ]; do
     case $1 in
     --seeds) seeds=$2; shift 2 ;;
-    --median) rounds=$2; shift 2 ;;
+    --median) rounds=$2; keep=1; shift 2 ;;
     *) names+=("$1"); shift ;;
     esac
 done
@@ -43,19 +44,22 @@ world() { # bug, round
 }
 
 # One bug, one range of seeds: a line `bug round judge seeds` in a file of its own. A seed that hangs
-# counts as nothing found.
+# counts as nothing found, and so does one that fails without the bug.
 hunt() { # bug, round
-    local first=$(($2 * 1000000 + 1)) log=$work/$1.$2.log judge seed
-    timeout 300 "$sim" --bug "$1" --first --seeds "$first..$((first + seeds - 1))" >"$log" 2>&1
-    seed=$(sed -n 's/^seed \([0-9]*\) FAILED.*/\1/p' "$log" | head -n 1)
-    judge=$(sed -n 's/^\(seed [0-9]* FAILED: \)\{0,1\}judge \([a-z]*\):.*/\2/p' "$log" | head -n 1)
-    if [ -n "$seed" ] && ! "$sim" --seed "$seed" >/dev/null 2>&1; then
+    local begin=$(($2 * 1000000 + 1)) log=$work/$1.$2.log judge seed
+    local end=$((begin + seeds - 1)) first=$begin
+    while :; do
+        timeout 300 "$sim" --bug "$1" --first --seeds "$first..$end" >"$log" 2>&1
+        seed=$(sed -n 's/^seed \([0-9]*\) FAILED.*/\1/p' "$log" | head -n 1)
+        [ -n "$seed" ] && ! "$sim" --seed "$seed" >/dev/null 2>&1 || break
         echo "seed $seed fails without $1, too" >&2
-        echo "$1 $2 missed $seeds"
-    elif [ -z "$seed" ]; then
+        first=$((seed + 1))
+    done
+    judge=$(sed -n 's/^\(seed [0-9]* FAILED: \)\{0,1\}judge \([a-z]*\):.*/\2/p' "$log" | head -n 1)
+    if [ -z "$seed" ]; then
         world "$1" "$2"
     else
-        echo "$1 $2 ${judge:-assert} $((seed - first + 1))"
+        echo "$1 $2 ${judge:-assert} $((seed - begin + 1))"
     fi >"$work/$1.$2.found"
     rm -f "$log"
 }
@@ -87,7 +91,7 @@ table() {
 }
 
 table | tee "$work/table"
-if [ "$rounds" -gt 1 ]; then
+if [ "$keep" = 1 ]; then
     {
         printf '# Planted bugs, and how soon each is found\n\n'
         printf 'Made by `tools/sim_bugs.sh --median %s`: the median number of seeds of %s ranges, and the judge\n' "$rounds" "$rounds"
