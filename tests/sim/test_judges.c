@@ -43,7 +43,7 @@ enum wrong {
     WAITS_FOR_EVER,
     HONEST_IS_DROPPED,
     LEADER_IS_ASKED_FIRST,
-    VERIFIED_TWICE,
+    VERIFIED_MORE_THAN_TAKEN,
     MEETING_TAIL_IS_DROPPED,
     GIVES_UP_UNASKED,
     TAIL_IS_TOO_LARGE,
@@ -86,7 +86,7 @@ static const char *const expected_judge[WRONGS] = {
     [WAITS_FOR_EVER] = "elections",
     [HONEST_IS_DROPPED] = "sync",
     [LEADER_IS_ASKED_FIRST] = "sync",
-    [VERIFIED_TWICE] = "sync",
+    [VERIFIED_MORE_THAN_TAKEN] = "sync",
     [MEETING_TAIL_IS_DROPPED] = "sync",
     [GIVES_UP_UNASKED] = "sync",
     [TAIL_IS_TOO_LARGE] = "memory",
@@ -245,7 +245,7 @@ static void run_duties(struct judges *judges, enum wrong wrong)
     judge_source_dropped(judges, 1, 2, wrong != HONEST_IS_DROPPED);
     judge_first_fetch(judges, 1, true, wrong == LEADER_IS_ASKED_FIRST ? 1 : 0);
     judge_first_fetch(judges, 1, false, 2);
-    judge_verified(judges, 1, wrong == VERIFIED_TWICE ? 11 : 10, 10);
+    judge_verified(judges, 1, wrong == VERIFIED_MORE_THAN_TAKEN ? 11 : 10, 10);
     judge_tail_dropped(judges, 1, wrong == MEETING_TAIL_IS_DROPPED ? 9 : 8, 9);
     judge_stalled(judges, 1, wrong == GIVES_UP_UNASKED, 1);
     judge_stalled(judges, 1, true, 0);
