@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One request and its answer, where disks and threads are as slow as they are drawn. */
+/* One request and its answer, where disks and threads are as slow as they are drawn; the way there
+ * and back comes on top. */
 #define SLOW_ROUND_MS 50u
 
 static struct sim *world_now; /* The panic looks at it; one world runs at a time. */
@@ -35,6 +36,7 @@ static uint64_t allowance_ms(struct sim *sim)
     struct mortar_core_status leader;
     struct mortar_core_status status;
     const uint32_t number = sim_leader(sim);
+    const uint64_t round_ms = SLOW_ROUND_MS + 2 * sim->options.network.latency_us_max / 1000;
     if (number == UINT32_MAX) return 0;
     sim_status(sim, number, &leader);
     if (leader.last.index == 0) return 0;
@@ -47,7 +49,7 @@ static uint64_t allowance_ms(struct sim *sim)
                                     ? replay->window_bytes
                                     : replay->source_window_bytes;
         const uint64_t cap = replay->serve_bytes_per_second;
-        if (window * 1000 / SLOW_ROUND_MS < rate) rate = window * 1000 / SLOW_ROUND_MS;
+        if (window * 1000 / round_ms < rate) rate = window * 1000 / round_ms;
         if (cap != 0 && cap < rate) rate = cap;
         sim_status(sim, i, &status);
         if (status.last.index < leader.last.index) {
