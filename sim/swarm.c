@@ -8,9 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One request and its answer, where disks and threads are as slow as they are drawn; the way there
- * and back comes on top. */
-#define SLOW_ROUND_MS 50u
+/* One request and its answer, where disks, threads and distances are what was drawn at worst. */
+#define SLOW_ROUND_MS 250u
 
 static struct sim *world_now; /* The panic looks at it; one world runs at a time. */
 
