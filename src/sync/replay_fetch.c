@@ -226,6 +226,17 @@ uint64_t replay_queue_verified(const struct replay_session *session)
     return entries;
 }
 
+uint64_t replay_queue_verified_end(const struct replay_session *session)
+{
+    const struct replay_queue *const queue = &session->queue;
+    for (uint32_t i = queue->count; i > 0; i--) {
+        const struct replay_chunk *const chunk =
+            &queue->chunks[(queue->head + i - 1) % REPLAY_CHUNKS_MAX];
+        if (chunk->state == REPLAY_CHUNK_VERIFIED) return chunk->end.position.index;
+    }
+    return 0;
+}
+
 bool replay_queue_has_giver(const struct replay_session *session, uint8_t source)
 {
     const struct replay_queue *const queue = &session->queue;

@@ -129,6 +129,20 @@ static void observe_leader(struct replay_session *session)
     replay_lead_reset(session);
 }
 
+/* The target can fall behind: a new leader does not know yet how far the group committed, or an old
+ * append opens the tail anew. What is verified ahead is taken first (C6), unless a tail that meets
+ * the log holds it, too. */
+static bool would_lose(const struct replay_session *session, struct mortar_position last)
+{
+    const uint64_t ahead = replay_queue_verified_end(session);
+    struct mortar_anchor_point base;
+    struct mortar_position tail_last;
+    if (ahead <= last.index) return false;
+    const bool meets = mortar_sync_session_tail(session->runtime, &base, &tail_last) &&
+                       mortar_position_equal(base.position, last);
+    return !meets || tail_last.index < ahead;
+}
+
 /* Ends the session when the log has reached the target and, where the target's sum is known, equals
  * it there. */
 static void look_for_end(struct replay_session *session)
@@ -138,6 +152,10 @@ static void look_for_end(struct replay_session *session)
     const struct mortar_position last = mortar_sync_log_last(session->sync);
     if (last.index != mortar_sync_committed(session->sync).index) return;
     if (!replay_target(session, &target) || last.index < target.position.index) return;
+    if (would_lose(session, last)) {
+        MARK(TARGET_FALLS_BEHIND);
+        return;
+    }
     static const struct mortar_log_sum unknown = {0, 0};
     struct mortar_log_sum own;
     const bool comparable = !mortar_log_sum_equal(target.sum, unknown) &&

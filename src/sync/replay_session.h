@@ -251,6 +251,8 @@ void replay_queue_trim(struct replay_session *session, uint64_t index, bool owed
 void replay_queue_refine(struct replay_session *session);
 /* The entries of the chunks that are verified. */
 uint64_t replay_queue_verified(const struct replay_session *session);
+/* Where the last of them ends; 0: none is. */
+uint64_t replay_queue_verified_end(const struct replay_session *session);
 /* True if a chunk in the queue came from `source`. */
 bool replay_queue_has_giver(const struct replay_session *session, uint8_t source);
 /* The source is gone: it owes nothing any more. */

@@ -1,4 +1,5 @@
 /* One catch-up from beginning to end: phases, ends, stalls, changes of leader and target. */
+#include "sync/replay_session.h"
 #include "unit/sync/fake_runtime.h"
 
 /* A plain catch-up: everything arrives, from the members other than the leader. */
@@ -251,6 +252,35 @@ static void a_target_that_moves_back_is_met_exactly(void **state)
     fake_close(world);
 }
 
+/* C6: a tail opens at the log's end while pieces further ahead are verified already: they are taken
+ * before the session ends. */
+static void a_target_that_falls_behind_loses_nothing_verified(void **state)
+{
+    (void)state;
+    struct fake_setup setup = {FAKE_SETUP};
+    setup.options.batch_bytes = 4096;
+    struct fake_world *const world = fake_open(&setup);
+    world->members[2].latency_ms = 40; /* Its pieces leave holes behind. */
+    fake_begin(world);
+    uint64_t ahead = 0;
+    while (ahead == 0 && !fake_run(world, 1)) {
+        const struct replay_chunk *head = NULL;
+        struct replay_session *session = world->session;
+        if (session->queue.count > 0) head = replay_chunk_at(session, 0);
+        const bool hole = head != NULL && head->state < REPLAY_CHUNK_ARRIVED;
+        if (hole) ahead = replay_queue_verified_end(session);
+    }
+    assert_true(ahead > fake_last(&world->members[0]).index);
+    const struct mortar_position last = fake_last(&world->members[0]);
+    world->tail_open = true;
+    world->tail_base = world->points[last.index];
+    assert_true(fake_run(world, 5000));
+    assert_int_equal(world->outcome, MORTAR_SYNC_READY);
+    assert_true(world->ready.index >= ahead);
+    assert_int_equal(world->progress.entries_done, world->ready.index);
+    fake_close(world);
+}
+
 /* C4: the end is compared with the sum that the leader gives for it. */
 static void a_target_with_another_sum_fails_as_unverified(void **state)
 {
@@ -400,6 +430,7 @@ int main(void)
         cmocka_unit_test(a_plan_of_an_older_term_is_not_taken),
         cmocka_unit_test(w14_a_tail_that_restarts_moves_the_target),
         cmocka_unit_test(a_target_that_moves_back_is_met_exactly),
+        cmocka_unit_test(a_target_that_falls_behind_loses_nothing_verified),
         cmocka_unit_test(a_target_with_another_sum_fails_as_unverified),
         cmocka_unit_test(w15_answers_to_an_earlier_session_are_ignored),
         cmocka_unit_test(w30_w32_ranges_are_appended_as_they_close_within_the_window),
