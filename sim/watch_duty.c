@@ -103,10 +103,9 @@ void duty_session_end(struct replica *replica, const struct mortar_sync_progress
 {
     struct sim *sim = replica->sim;
     const struct duty *duty = &replica->duty;
-    /* Where its target went back, or it came beyond the tail's base, what was verified ahead of the
-     * log's end is not taken; and below the base of a leader that pruned, a plan is one source's
-     * word, and falls with it. */
-    const bool whole = duty->done && !duty->tail_moved && duty->tail_dropped == 0;
+    /* An append of an earlier episode may come late and take the target back; and below the base of
+     * a leader that pruned, a plan is one source's word, and falls with it. */
+    const bool whole = duty->done && !duty->tail_moved;
     if (whole && sim->faults[SIM_FAULT_PRUNE] == 0) {
         judge_verified(&sim->judges, replica->number, progress->entries_done, duty->took);
     }

@@ -110,6 +110,9 @@ static void say_message(struct text *text, const struct small_message *message)
     case MESSAGE_SYNC:
     case MESSAGE_LEASE:
     case MESSAGE_PART:
+#ifdef MORTAR_WIRE_NEXT
+    case MESSAGE_ECHO:
+#endif
         return;
     }
 }
