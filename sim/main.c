@@ -6,6 +6,8 @@
 #include "sim/speed.h"
 
 #include <inttypes.h>
+#include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 /* A campaign of --minutes alone takes the seeds from here on: so many for each second since 1970,
  * that no two campaigns share one. */
 #define SEEDS_PER_SECOND 1000u
+#define MMAP_BYTES_MIN   (32 * 1024 * 1024)
 
 static const char USAGE[] =
     "mortar-sim: runs the core against a virtual network, disk and clock\n"
@@ -218,6 +221,9 @@ static int run(const struct command_line *line)
 
 int main(int count, char **words)
 {
+    /* World after world needs the same memory: it is kept, not given back and asked for again. */
+    (void)mallopt(M_TRIM_THRESHOLD, INT_MAX);
+    (void)mallopt(M_MMAP_THRESHOLD, MMAP_BYTES_MIN);
     if (count == 2 && strcmp(words[1], "--speed") == 0) return speed_run();
     if (count > 1 && strcmp(words[1], "--exhaustive") == 0) return small_main(count, words);
     struct command_line line = {.jobs = {.first = 1, .last = 0, .jobs = 1}};

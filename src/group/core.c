@@ -378,7 +378,9 @@ void mortar_core_flush(struct mortar_core *core)
     requests_route(core);
     propose_queued(core);
     reads_flush(core);
-    drive(core, &(struct raft_event){.type = RAFT_FLUSH});
+    if (raft_role(core->raft) == MORTAR_LEADER) {
+        drive(core, &(struct raft_event){.type = RAFT_FLUSH});
+    }
     drive_settle(core);
     sync_poll(core);
     drive_settle(core);

@@ -20,7 +20,9 @@
 #include "base/cursor.h"
 #include "mortar/types.h"
 
-#define RECORD_HEADER_BYTES 48u
+#define RECORD_HEADER_BYTES    48u
+#define RECORD_POSITION_OFFSET 16u /* Index and term. */
+#define RECORD_POSITION_BYTES  16u
 
 static inline size_t record_bytes(size_t payload_bytes)
 {
