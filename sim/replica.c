@@ -419,6 +419,7 @@ void replica_restart(struct replica *replica)
     replica->memory.fail_in = replica->memory.fail_more = 0;
     replica->entries_seen = 0;
     replica->committed_seen = 0;
+    replica->voters_seen = 0;
     replica->commit_said = 0;
     replica->sync_said = false;
     replica->leads = false;

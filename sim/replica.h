@@ -90,6 +90,8 @@ struct replica {
     uint32_t durable_deaths; /* So often it dies yet as a write becomes durable in a session. */
     bool memory_short;       /* Reservations were told to fail: the same. */
     bool closing;            /* What it still says is not heard. */
+    bool config_said;        /* Its configuration changed in this step. */
+    uint64_t voters_seen;    /* Of its latest configuration: a bit by number. */
     bool lied;               /* It ever did what follows. */
     bool lying;              /* Its answers to sessions are rewritten on the way... */
     uint32_t lies_only;      /* ... into this kind (enum sim_fault) alone; 0: into any. */

@@ -367,6 +367,14 @@ uint64_t virtual_log_waiting_bytes(const struct virtual_log *log)
     return bytes;
 }
 
+uint64_t virtual_log_bytes_after(struct virtual_log *log, uint64_t index)
+{
+    const struct mortar_storage *storage = &log->below;
+    struct mortar_position last;
+    if (!storage->ops->last(storage->self, MORTAR_LOG_MAIN, &last) || last.index <= index) return 0;
+    return storage->ops->bytes(storage->self, MORTAR_LOG_MAIN, index + 1, last.index);
+}
+
 uint64_t virtual_log_tail_bytes(struct virtual_log *log)
 {
     const struct mortar_storage *storage = &log->below;

@@ -42,6 +42,8 @@ MORTAR_NODISCARD enum mortar_status virtual_log_open(const struct mortar_allocat
 uint32_t virtual_log_unsynced(const struct virtual_log *log);
 /* What they keep in memory: runs to write, and runs that were read. */
 uint64_t virtual_log_waiting_bytes(const struct virtual_log *log);
+/* Bytes of the main range after `index`; it must not be below the base. */
+uint64_t virtual_log_bytes_after(struct virtual_log *log, uint64_t index);
 /* Bytes of the tail range; 0: none is open. */
 uint64_t virtual_log_tail_bytes(struct virtual_log *log);
 /* Makes the disk slower or faster from now on. */

@@ -36,6 +36,8 @@ static void on_failed(struct replica *replica, uint64_t reason)
 {
     const struct duty *duty = &replica->duty;
     if (reason != MORTAR_E_STALLED) return;
+    /* A lane loses nothing while it stands; where frames fare alone, an answer may never come. */
+    if (replica->sim->options.network.datagrams) return;
     const bool idle = duty->planned && duty->stall_us > duty->fetch_us &&
                       replica->sim->now_us - duty->stall_us > IDLE_US;
     judge_stalled(&replica->sim->judges, replica->number, idle, honest_leaders(replica));
@@ -53,6 +55,9 @@ void duty_trace(struct replica *replica, const struct mortar_trace_event *event)
     struct duty *duty = &replica->duty;
     const uint64_t now_us = replica->sim->now_us;
     const uint64_t *numbers = event->numbers;
+    const bool config =
+        event->kind == MORTAR_TRACE_CONFIG || event->kind == MORTAR_TRACE_CONFIG_REVERTED;
+    if (config) replica->config_said = true;
     if (event->kind == MORTAR_TRACE_SYNC_OPEN) {
         *duty = (struct duty){.session_us = now_us};
     } else if (event->kind == MORTAR_TRACE_SYNC_CHUNK) {
@@ -116,6 +121,43 @@ void duty_session_end(struct replica *replica, const struct mortar_sync_progress
     }
 }
 
+static uint64_t voters_of(struct replica *replica)
+{
+    struct mortar_core_status status;
+    uint64_t voters = 0;
+    mortar_core_status(replica->core, &status);
+    for (uint32_t i = 0; i < status.member_count; i++) {
+        if (status.members[i].voter) voters |= 1ull << status.members[i].id.store[15];
+    }
+    return voters;
+}
+
+/* By its own configuration at `index` the leader makes voters. An operator may ask for anyone. */
+static void check_promoted(struct replica *leader, uint64_t index, uint64_t promoted)
+{
+    struct sim *sim = leader->sim;
+    if (sim->faults[SIM_FAULT_CHANGE] > 0) return;
+    const uint64_t behind = virtual_log_bytes_after(leader->log, index - 1);
+    for (uint32_t i = 0; i < sim->replica_count; i++) {
+        const struct replica *member = sim->replicas[i];
+        const bool asked = (promoted >> i & 1) != 0 && member != leader;
+        if (!asked || !replica_keeps_disk(member)) continue;
+        const uint64_t held = virtual_disk_last(&member->disk).index;
+        if (held < virtual_disk_base(&leader->disk).index) continue; /* Pruned meanwhile. */
+        const uint64_t missing = virtual_log_bytes_after(leader->log, held);
+        judge_promoted(&sim->judges, leader->number, i, missing > behind ? missing - behind : 0,
+                       leader->options.core.resend_bytes);
+    }
+}
+
+static void voters_said(struct replica *replica, uint64_t own_index)
+{
+    const uint64_t before = replica->voters_seen;
+    replica->voters_seen = voters_of(replica);
+    if (own_index == 0 || before == 0) return;
+    check_promoted(replica, own_index, replica->voters_seen & ~before);
+}
+
 static void config_said(struct replica *replica)
 {
     const uint64_t index = replica->duty.config;
@@ -124,6 +166,10 @@ static void config_said(struct replica *replica)
     struct mortar_log_sum sum;
     const uint64_t committed = replica->duty.config_committed;
     replica->duty.config = 0;
+    if (replica->config_said) {
+        replica->config_said = false;
+        voters_said(replica, index);
+    }
     if (index <= committed) return;
     if (!mortar_core_log_sum(replica->core, index, &term, &sum)) return;
     if (!mortar_core_log_sum(replica->core, committed, &committed_term, &sum)) return;

@@ -70,3 +70,14 @@ void judge_config(struct judges *judges, uint32_t replica, uint64_t term, uint64
                  ", though it has committed nothing of that term",
                  replica, term);
 }
+
+/* Whole by what its own disk holds, which is no less than what the leader knew of it. */
+void judge_promoted(struct judges *judges, uint32_t leader, uint32_t member, uint64_t missing,
+                    uint64_t resend_bytes)
+{
+    if (missing <= resend_bytes) return;
+    verdict_fail(judges->verdict, "members",
+                 "replica %" PRIu32 " makes a voter of replica %" PRIu32 ", which misses %" PRIu64
+                 " bytes; it may miss %" PRIu64,
+                 leader, member, missing, resend_bytes);
+}

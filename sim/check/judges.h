@@ -25,7 +25,8 @@
  *                sessions are fair to sources, polite and thrifty (C4..C8) duties.c
  *   memory       a session holds no more than its window, and the replica
  *                no more than that and what its other options allow (C7)   memory.c
- *   members      a configuration is proposed when it may be (thesis 4.1)   duties.c
+ *   members      a configuration is proposed when it may be (thesis 4.1),
+ *                and makes nobody a voter who is not whole (C12)           duties.c
  *
  * Memory:  tables that grow with the run; see verdict.h.
  * Threads: one.
@@ -185,6 +186,9 @@ void judge_stalled(struct judges *judges, uint32_t replica, bool idle, uint32_t 
 void judge_tail_bytes(struct judges *judges, uint32_t replica, uint64_t bytes, uint64_t budget);
 /* The leader of `term` has put a configuration into its log. */
 void judge_config(struct judges *judges, uint32_t replica, uint64_t term, uint64_t committed_term);
+/* The leader makes a voter of `member`, whose disk misses so many bytes of the leader's log. */
+void judge_promoted(struct judges *judges, uint32_t leader, uint32_t member, uint64_t missing,
+                    uint64_t resend_bytes);
 /* What a session tells of itself while it runs. */
 struct session_told {
     uint64_t entries_done;
