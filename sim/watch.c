@@ -9,7 +9,7 @@
 #include "wire/record.h"
 
 /* What a replica takes whatever it does: its tables, those of a session, small frames. */
-#define MEMORY_FIXED (1u << 20)
+#define MEMORY_FIXED (2u << 20)
 
 /* The end of its log when all from `next` on is not looked at. False: pruned. */
 static bool position_before(const struct replica *replica, uint64_t next,

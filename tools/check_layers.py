@@ -24,7 +24,7 @@ PURE_HEADERS = LANGUAGE_HEADERS | {"xxhash.h"}
 LIBC_HEADERS = LANGUAGE_HEADERS | {
     "assert.h", "ctype.h", "dirent.h", "errno.h", "fcntl.h", "ftw.h",
     "getopt.h", "inttypes.h", "libgen.h",
-    "locale.h", "math.h", "netdb.h", "poll.h", "pthread.h", "sched.h", "semaphore.h", "setjmp.h",
+    "locale.h", "malloc.h", "math.h", "netdb.h", "poll.h", "pthread.h", "sched.h", "semaphore.h", "setjmp.h",
     "signal.h", "stdarg.h", "stdio.h", "stdlib.h", "stdnoreturn.h", "strings.h", "termios.h",
     "time.h", "unistd.h"}
 LIBC_FOLDERS = ("arpa/", "linux/", "net/", "netinet/", "sys/")
