@@ -28,8 +28,8 @@ static struct sim_options speed_options(uint32_t clients, uint32_t batch_max)
     options.replica.core.target_voters = SPEED_MEMBERS;
     options.check_every = SPEED_CHECK_EVERY;
     options.workload.clients = clients;
-    options.workload.think_us_min = 12000;
-    options.workload.think_us_max = 24000;
+    options.workload.think_us_min = 10000;
+    options.workload.think_us_max = 20000;
     options.workload.batch_max = batch_max;
     options.workload.read_percent = 20;
     return options;

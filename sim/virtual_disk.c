@@ -1,6 +1,7 @@
 /* sim/virtual_disk.c - a memory log that outlives its process. */
 #include "sim/virtual_disk.h"
 
+#include "log/range.h"
 #include "wire/record.h"
 
 #include <stdlib.h>
@@ -48,10 +49,15 @@ static void reap_all(struct virtual_disk *disk)
     }
 }
 
-/* A copy in the disk's own memory: a large buffer would be shared, and count as the process'. */
+/* The log copies what is small into blocks of its own, and shares what is large: of that a copy is
+ * made in the disk's memory, or it would count as the process'. */
 static void append(struct virtual_disk *disk, const struct disk_write *write)
 {
     struct mortar_log_run run = write->run;
+    if (run.bytes < LOG_SHARE_BYTES_MIN) {
+        must(ops_of(disk)->append(disk->log.self, write->range, &run, 0));
+        return;
+    }
     run.buffer = mortar_buffer_new(&disk->allocator, run.bytes);
     if (run.buffer == NULL) abort();
     memcpy(mortar_buffer_data(run.buffer),
