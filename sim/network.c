@@ -281,10 +281,11 @@ static bool hand_over(struct network *network, struct replica *from, struct repl
                      damage.flipped ? "with a flipped bit passed" : "was refused",
                      mortar_status_name(status));
     }
-    if (!damage.flipped && !damage.replayed) versions_check_frame(sim, from, to, whole);
+    /* An answer of a liar may be one of an earlier connection. */
+    const bool honest = !network->lied[from->number] && !damage.replayed && !damage.flipped;
+    if (honest) versions_check_frame(sim, from, to, whole);
     if (status == MORTAR_OK) status = replica_frame(to, from, lane, frame);
     const bool refused = status == MORTAR_E_PROTOCOL || status == MORTAR_E_VERSION;
-    const bool honest = !network->lied[from->number] && !damage.replayed && !damage.flipped;
     if (refused && honest) {
         verdict_fail(&sim->verdict, "frames", "%s refuses an honest frame of %s: %s", to->name,
                      from->name, mortar_status_name(status));

@@ -131,13 +131,16 @@ static void observe_leader(struct replay_session *session)
 
 /* The target can fall behind: a new leader does not know yet how far the group committed, or an old
  * append opens the tail anew. What is verified ahead is taken first (C6), unless a tail that meets
- * the log holds it, too. */
-static bool would_lose(const struct replay_session *session, struct mortar_position last)
+ * the log holds it, too, or nobody has what is missing before it: then the leader may need us to
+ * commit anything at all. */
+static bool would_lose(struct replay_session *session, struct mortar_position last)
 {
     const uint64_t ahead = replay_queue_verified_end(session);
     struct mortar_anchor_point base;
     struct mortar_position tail_last;
     if (ahead <= last.index) return false;
+    const struct replay_chunk *const head = replay_chunk_at(session, 0);
+    if (head->state == REPLAY_CHUNK_WANTED && !replay_sources_hold(session, head)) return false;
     const bool meets = mortar_sync_session_tail(session->runtime, &base, &tail_last) &&
                        mortar_position_equal(base.position, last);
     return !meets || tail_last.index < ahead;

@@ -208,6 +208,8 @@ uint8_t replay_source_find(const struct replay_session *session,
  * will do, as what fills it may be lost. */
 uint8_t replay_source_pick(const struct replay_session *session, const struct replay_chunk *chunk,
                            bool urgent);
+/* True if some source says that it holds the chunk. */
+bool replay_sources_hold(const struct replay_session *session, const struct replay_chunk *chunk);
 bool replay_source_room(const struct replay_session *session, const struct replay_source *source,
                         uint32_t bytes);
 bool replay_rate_is_known(const struct replay_session *session);

@@ -264,6 +264,15 @@ static bool covers(const struct replay_source *source, const struct replay_chunk
            source->end_index >= chunk->end.position.index;
 }
 
+bool replay_sources_hold(const struct replay_session *session, const struct replay_chunk *chunk)
+{
+    for (uint8_t i = 0; i < MORTAR_MEMBERS_MAX; i++) {
+        const struct replay_source *const source = &session->sources[i];
+        if (source->bonded && !source->dropped && covers(source, chunk)) return true;
+    }
+    return false;
+}
+
 static bool was_asked(const struct replay_chunk *chunk, uint8_t place)
 {
     for (uint32_t i = 0; i < REPLAY_ASKS_MAX; i++) {
