@@ -54,7 +54,6 @@
     X(UNKNOWN_IS_LOST, "C1", "a request at a leader that is gone is reported as lost")             \
     X(UNKNOWN_IS_TIMEOUT, "C1", "a request that was proposed ends as a timeout, not as unknown")   \
     X(REPLY_OF_ANOTHER, "C1", "a request takes the reply of whatever was applied at its index")    \
-    X(PART_IS_ALL, "C1", "a batch whose end another leader replaced counts as done")               \
     X(CUT_STAYS_STORED, "C3",                                                                      \
       "what was durable still counts as durable after the log was cut and grew again")             \
     X(LONG_FRAME, "C8", "a long message leaves in one frame instead of in parts")                  \

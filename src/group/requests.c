@@ -576,7 +576,7 @@ static void settle_request(struct mortar_core *core, struct request *request,
     const uint64_t last = request->last.index < applied ? request->last.index : applied;
     /* Terms never fall along a log, so the last of ours speaks for all before it. */
     const bool whole = log_term_at(core, last, &term) && term == request->first.term;
-    if (!whole && !BUG(PART_IS_ALL)) {
+    if (!whole && !BUG(REPLY_OF_ANOTHER)) {
         MARK(LIMBO_HAPPENED_IN_PART);
         request_finish(core, request, MORTAR_UNKNOWN);
         return;
