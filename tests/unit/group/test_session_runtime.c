@@ -456,11 +456,8 @@ static void many_configurations_in_a_tail_kill_nobody(void **state)
     solo_close(&solo);
 }
 
-/* Whoever leads holds the log of its term: there is no gap any more. */
-static void an_election_ends_the_session(void **state)
+static void become_leader(void)
 {
-    (void)state;
-    open_session(3, 10);
     for (uint32_t i = 0; i < 300 && solo_status(&solo)->role != MORTAR_LEADER; i++) {
         solo_tick(&solo, 10);
         const uint64_t term = solo_status(&solo)->term;
@@ -470,9 +467,51 @@ static void an_election_ends_the_session(void **state)
         (void)solo_receive(&solo, SOLO_OTHER, MESSAGE_VOTE_REPLY, &vote);
     }
     assert_int_equal(solo_status(&solo)->role, MORTAR_LEADER);
+}
+
+/* Whoever leads holds the log of its term: there is no gap any more. */
+static void an_election_ends_the_session(void **state)
+{
+    (void)state;
+    open_session(3, 10);
+    become_leader();
     assert_null(scripted.session);
     assert_int_equal(solo_status(&solo)->sync_ended, MORTAR_E_CANCELLED);
     assert_true(solo_status(&solo)->online);
+    solo_close(&solo);
+}
+
+/* C1: a batch of ours stood at 4..7 in our own term; the next leader kept its beginning and replaced
+ * its end. A session fetched all of it in one piece, and it is applied in one run. */
+static void a_batch_whose_end_was_replaced_is_unknown(void **state)
+{
+    (void)state;
+    static const uint8_t items[4 * 12] = {8, [12] = 8, [24] = 8, [36] = 8};
+    scripted_reset();
+    solo_open(&solo);
+    solo_follow(&solo);
+    become_leader();
+    const uint64_t term = solo_status(&solo)->term;
+    assert_int_equal(mortar_core_submit(solo.core, 1, MORTAR_REQUEST_EXECUTE,
+                                        (struct mortar_bytes){items, sizeof items}, 4, 20000),
+                     MORTAR_OK);
+    solo_run_effects(&solo);
+    assert_int_equal(solo_status(&solo)->last.index, 7);
+
+    solo_add(&solo, term, MORTAR_ENTRY_NOOP, (struct mortar_bytes){0});
+    solo_fill(&solo, term, 5);
+    solo.term = term + 1;
+    solo_add(&solo, term + 1, MORTAR_ENTRY_NOOP, (struct mortar_bytes){0});
+    solo_fill(&solo, term + 1, LOG_END);
+    solo_append(&solo, 13, 12, 12, 12);
+    assert_non_null(scripted.session);
+    assert_int_equal(mortar_sync_session_truncate(scripted.session, 3), MORTAR_OK);
+    assert_int_equal(append(3, 12), MORTAR_OK);
+    assert_int_equal(mortar_sync_session_set_committed(scripted.session, at(12)), MORTAR_OK);
+    solo_run_effects(&solo);
+    solo_run_works(&solo);
+    assert_int_equal(solo_status(&solo)->applied, 12);
+    assert_int_equal(solo.done[1].result.status, MORTAR_UNKNOWN);
     solo_close(&solo);
 }
 
@@ -571,6 +610,7 @@ int main(void)
         cmocka_unit_test(a_tail_of_another_history_is_dropped),
         cmocka_unit_test(many_configurations_in_a_tail_kill_nobody),
         cmocka_unit_test(an_election_ends_the_session),
+        cmocka_unit_test(a_batch_whose_end_was_replaced_is_unknown),
         cmocka_unit_test(a_session_that_cannot_be_made_is_tried_again_later),
         cmocka_unit_test(entries_across_the_base_are_verified),
     };
