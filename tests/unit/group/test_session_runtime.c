@@ -481,8 +481,8 @@ static void an_election_ends_the_session(void **state)
     solo_close(&solo);
 }
 
-/* C1: a batch of ours stood at 4..7 in our own term; the next leader kept its beginning and replaced
- * its end. A session fetched all of it in one piece, and it is applied in one run. */
+/* C1: a batch of ours stood at 4..7 in our own term; the next leader kept its beginning and
+ * replaced its end. A session fetched all of it in one piece, and it is applied in one run. */
 static void a_batch_whose_end_was_replaced_is_unknown(void **state)
 {
     (void)state;
