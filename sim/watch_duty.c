@@ -39,7 +39,8 @@ static void on_failed(struct replica *replica, uint64_t reason)
     /* A lane loses nothing while it stands; where frames fare alone, an answer may never come. */
     if (replica->sim->options.network.datagrams) return;
     const bool idle = duty->planned && duty->stall_us > duty->fetch_us &&
-                      replica->sim->now_us - duty->stall_us > IDLE_US;
+                      replica->sim->now_us - duty->stall_us > IDLE_US &&
+                      replica->sim->now_us - duty->planned_us > IDLE_US;
     judge_stalled(&replica->sim->judges, replica->number, idle, honest_leaders(replica));
 }
 
@@ -64,6 +65,7 @@ void duty_trace(struct replica *replica, const struct mortar_trace_event *event)
         duty->took += numbers[2] - numbers[1] + 1;
     } else if (event->kind == MORTAR_TRACE_SYNC_PHASE && numbers[2] != REPLAY_PHASE_FAILED) {
         duty->planned = numbers[2] == REPLAY_PHASE_FETCH;
+        duty->planned_us = now_us;
     } else if (event->kind == MORTAR_TRACE_SYNC_STALL) {
         if (duty->stall_us <= duty->fetch_us) duty->stall_us = now_us;
     } else if (event->kind == MORTAR_TRACE_TAIL_OPEN) {

@@ -20,7 +20,8 @@ struct duty {
     uint64_t tail_dropped;     /* Base of the tail dropped last, if none was opened since; 0. */
     bool tail_moved;           /* A tail was opened below the one before. */
     bool fetched;              /* It has asked for a range. */
-    bool planned;              /* It knows what is missing. */
+    bool planned;              /* It knows what is missing, */
+    uint64_t planned_us;       /* since then. */
     bool done;                 /* It has ended, and well. */
     uint64_t config;           /* A configuration that it put into its log as leader; 0: none, */
     uint64_t config_committed; /* and what was committed then. */
