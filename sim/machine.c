@@ -22,25 +22,23 @@ static void hash_word(uint64_t state[2], uint64_t word)
     state[1] = mix(state[1] + word * 0x9e3779b97f4a7c15u + state[0]);
 }
 
-void sim_hash(uint64_t state[2], struct mortar_bytes bytes)
+static uint64_t word_of(const uint8_t *data, size_t bytes)
 {
-    hash_word(state, bytes.bytes);
-    size_t at = 0;
-    for (; at + 8 <= bytes.bytes; at += 8) {
-        uint64_t word;
-        memcpy(&word, bytes.data + at, 8);
-        hash_word(state, word);
-    }
-    uint64_t rest = 0;
-    if (at < bytes.bytes) memcpy(&rest, bytes.data + at, bytes.bytes - at);
-    hash_word(state, rest);
+    uint64_t word = 0;
+    memcpy(&word, data, bytes);
+    return word;
 }
 
 uint64_t sim_hash_once(struct mortar_bytes bytes)
 {
-    uint64_t state[2] = {1, 2};
-    sim_hash(state, bytes);
-    return state[1];
+    uint64_t hash = mix(bytes.bytes + 1);
+    size_t at = 0;
+    for (; at + 8 <= bytes.bytes; at += 8) {
+        hash = (hash ^ word_of(bytes.data + at, 8)) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 29;
+    }
+    if (at < bytes.bytes) hash ^= word_of(bytes.data + at, bytes.bytes - at);
+    return mix(hash);
 }
 
 /* ---- The machines: each reads a command and writes its reply. ---- */

@@ -57,7 +57,6 @@ bool sim_machine_got(enum machine_kind kind, struct mortar_bytes reply, bool *ou
 uint8_t sim_machine_key(enum machine_kind kind, struct prng *prng);
 
 /* A hash for comparing, never for storing: its values hold within one run only. */
-void sim_hash(uint64_t state[2], struct mortar_bytes bytes);
 uint64_t sim_hash_once(struct mortar_bytes bytes);
 
 #endif

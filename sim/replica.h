@@ -91,6 +91,7 @@ struct replica {
     bool memory_short;       /* Reservations were told to fail: the same. */
     bool closing;            /* What it still says is not heard. */
     bool config_said;        /* Its configuration changed in this step. */
+    uint64_t writes_seen;    /* Of its disk. */
     uint64_t voters_seen;    /* Of its latest configuration: a bit by number. */
     bool lied;               /* It ever did what follows. */
     bool lying;              /* Its answers to sessions are rewritten on the way... */

@@ -38,8 +38,10 @@ void virtual_disk_deinit(struct virtual_disk *disk)
 
 void virtual_disk_wipe(struct virtual_disk *disk)
 {
+    const uint64_t writes = disk->writes + 1; /* A wipe is one, too. */
     virtual_disk_deinit(disk);
     virtual_disk_init(disk);
+    disk->writes = writes;
 }
 
 static void reap_all(struct virtual_disk *disk)
@@ -72,6 +74,7 @@ void virtual_disk_write(struct virtual_disk *disk, struct disk_write *write)
 {
     const struct mortar_storage_ops *ops = ops_of(disk);
     void *self = disk->log.self;
+    disk->writes++;
     switch (write->kind) {
     case DISK_APPEND:
         append(disk, write);

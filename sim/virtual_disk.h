@@ -48,6 +48,7 @@ struct virtual_disk {
     struct sim_memory memory;
     struct mortar_allocator allocator;
     struct mortar_storage log; /* A memory log. */
+    uint64_t writes;           /* So far. */
 };
 
 /* An empty disk; it stays where it is. */
