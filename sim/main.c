@@ -100,15 +100,19 @@ static int run_list(const struct command_line *line)
         return 2;
     }
     char text[512];
-    int worst = 0;
+    bool held = true;
+    bool any = false;
     while (fgets(text, sizeof text, file) != NULL) {
         char *end;
         struct jobs_options one = line->jobs;
         one.first = one.last = strtoull(text, &end, 0);
-        if (end != text && run_many(&one) != 0) worst = 1;
+        if (end == text) continue;
+        any = true;
+        held &= run_many(&one) == 0;
     }
     (void)fclose(file);
-    return worst;
+    if (!any) (void)fprintf(stderr, "no line of %s begins with a seed\n", line->list);
+    return held && any ? 0 : 1;
 }
 
 static int print_faults(void)
