@@ -38,6 +38,7 @@ static struct sim_options speed_options(uint32_t clients, uint32_t batch_max)
 static bool measure(uint32_t clients, uint32_t batch_max)
 {
     const struct sim_options options = speed_options(clients, batch_max);
+    const struct mortar_core_options *core = &options.replica.core;
     struct sim *sim = sim_open(&options);
     if (!sim_grow(sim, SPEED_MEMBERS)) {
         (void)fprintf(stderr, "the group did not form: %s\n", sim->verdict.text);
@@ -59,10 +60,11 @@ static bool measure(uint32_t clients, uint32_t batch_max)
     const bool held = sim_close(sim, &verdict);
     if (!held) (void)fprintf(stderr, "judge %s: %s\n", verdict.judge, verdict.text);
     (void)printf("%u members, %.0f operations a second in requests of up to %" PRIu32
-                 ", heartbeats of 100 ms: %.0f s simulated in %.3f s of one core, %.0f times real "
+                 ", heartbeats of %" PRIu32
+                 " ms: %.0f s simulated in %.3f s of one core, %.0f times real "
                  "time (%.0f events a second)\n",
-                 SPEED_MEMBERS, rate, batch_max, simulated_s, took_s, simulated_s / took_s,
-                 events_s);
+                 SPEED_MEMBERS, rate, batch_max, core->heartbeat_ticks * core->tick_ms, simulated_s,
+                 took_s, simulated_s / took_s, events_s);
     (void)printf("{\"members\":%u,\"operations_per_s\":%.1f,\"batch_max\":%" PRIu32
                  ",\"simulated_s\":%.1f,\"core_s\":%.3f,\"times_real\":%.1f}\n",
                  SPEED_MEMBERS, rate, batch_max, simulated_s, took_s, simulated_s / took_s);
