@@ -1,14 +1,16 @@
 /* sim/ask.c - what can be asked about a world, and what can be done to it. */
 #include "sim/world.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 /* A disk that is well again completes within this time. */
 #define HEALED_DISK_US 200u
 /* A process that ended by itself is started again within this time. */
 #define RESTART_US_MAX  2000000u
 #define RESTART_SOON_US 20000u /* After the fault voter_crash. */
-
-#include <inttypes.h>
-#include <stdio.h>
+/* So much longer than one that is to be elected do the others wait. */
+#define RELUCTANT_FACTOR 20u
 
 /* ---- Questions ---- */
 
@@ -80,7 +82,7 @@ bool sim_is_current(struct sim *sim, uint32_t replica)
 }
 
 /* Whether `status` is that of a replica that has all there is; `reason` says why not. */
-static bool is_whole(struct sim *sim, const struct mortar_core_status *status,
+static bool is_whole(const struct mortar_core_status *status,
                      const struct mortar_core_status *leader, const char **reason)
 {
     *reason = NULL;
@@ -90,7 +92,6 @@ static bool is_whole(struct sim *sim, const struct mortar_core_status *status,
     if (!mortar_position_equal(status->last, leader->last)) *reason = "has another log end";
     if (status->committed.index != leader->last.index) *reason = "has not committed all";
     if (status->joint) *reason = "is in a joint configuration";
-    (void)sim;
     return *reason == NULL;
 }
 
@@ -116,7 +117,7 @@ static bool unconverged(struct sim *sim, char *out_text, size_t capacity)
         const bool leaves = replica->leaving && !replica->forgotten;
         if (!leaves && (!counts(replica) || !status_of(sim, i, &status))) continue;
         if (leaves) reason = "is not out of the group yet";
-        if (!leaves && is_whole(sim, &status, &leader, &reason)) continue;
+        if (!leaves && is_whole(&status, &leader, &reason)) continue;
         const uint64_t applied = leaves ? 0 : status.applied;
         const uint64_t last = leaves ? 0 : status.last.index;
         (void)snprintf(out_text, capacity,
@@ -179,6 +180,22 @@ bool sim_can_lose(struct sim *sim, uint32_t replica)
 
 /* ---- Deeds ---- */
 
+/* Tunes all but `replica`: reluctant so many times over, or with a factor of 0 as they were. */
+static bool tune_others(struct sim *sim, uint32_t replica, uint32_t reluctant_factor)
+{
+    for (uint32_t i = 0; i < sim->replica_count; i++) {
+        struct replica *other = sim->replicas[i];
+        if (i == replica || !replica_is_live(other)) continue;
+        struct mortar_core_options options = other->options.core;
+        if (reluctant_factor > 0) {
+            options.reluctant_factor = reluctant_factor;
+            other->reluctance = reluctant_factor;
+        }
+        if (mortar_core_tune(other->core, &options) != MORTAR_OK) return false;
+    }
+    return true;
+}
+
 bool sim_elect(struct sim *sim, uint32_t replica)
 {
     /* The others' patience grows, so that this one is the first to run out of it. The leader of
@@ -186,20 +203,9 @@ bool sim_elect(struct sim *sim, uint32_t replica)
     const uint32_t old = sim_leader(sim);
     if (old == replica) return true;
     if (old != UINT32_MAX) sim_isolate(sim, old);
-    for (uint32_t i = 0; i < sim->replica_count; i++) {
-        struct replica *other = sim->replicas[i];
-        if (i == replica || !replica_is_live(other)) continue;
-        struct mortar_core_options patient = other->options.core;
-        patient.reluctant_factor = 20;
-        other->reluctance = patient.reluctant_factor;
-        if (mortar_core_tune(other->core, &patient) != MORTAR_OK) return false;
-    }
+    if (!tune_others(sim, replica, RELUCTANT_FACTOR)) return false;
     const bool elected = sim_run_until_of(sim, sim_is_leader, replica, 60000);
-    for (uint32_t i = 0; i < sim->replica_count; i++) {
-        struct replica *other = sim->replicas[i];
-        if (i == replica || !replica_is_live(other)) continue;
-        if (mortar_core_tune(other->core, &other->options.core) != MORTAR_OK) return false;
-    }
+    if (!tune_others(sim, replica, 0)) return false;
     if (old != UINT32_MAX) sim_rejoin(sim, old);
     return elected;
 }
