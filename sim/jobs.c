@@ -141,6 +141,17 @@ static void show_progress(const struct jobs_options *options, const struct total
                   totals->seeds, options->last - options->first + 1, totals->failed, rate);
 }
 
+/* A job that could not begin, or ended too early without a word, must not look like success. */
+static void count_missing(const struct jobs_options *options, struct totals *totals)
+{
+    const bool may_end_early = options->minutes > 0 || (options->first_only && totals->failed > 0);
+    const uint64_t all = options->last - options->first + 1;
+    if (may_end_early || totals->seeds == all) return;
+    (void)fprintf(stderr, "%" PRIu64 " of %" PRIu64 " seeds were not run\n", all - totals->seeds,
+                  all);
+    totals->failed += all - totals->seeds;
+}
+
 void jobs_run(const struct jobs_options *options, struct totals *out_totals)
 {
     const double begin_s = jobs_wall_s();
@@ -162,5 +173,6 @@ void jobs_run(const struct jobs_options *options, struct totals *out_totals)
         show_progress(options, &totals, begin_s, &progress_s);
     }
     if (isatty(STDERR_FILENO) != 0) (void)fprintf(stderr, "\n");
+    count_missing(options, &totals);
     *out_totals = totals;
 }
