@@ -89,10 +89,10 @@ static void append_request_text(struct mortar_bytes payload, char *out, size_t c
 {
     struct append_request m;
     if (append_request_decode(payload, &m) != MORTAR_OK) return;
-    int at =
-        snprintf(out, capacity,
-                 " term=%" PRIu64 " prev=%" PRIu64 "^%" PRIu64 " count=%" PRIu32 " commit=%" PRIu64,
-                 m.term, m.prev.index, m.prev.term, m.count, m.commit_index);
+    int at = snprintf(
+        out, capacity,
+        " term=%" PRIu64 " prev=%" PRIu64 "^%" PRIu64 " count=%" PRIu32 " commit=%" PRIu64 "%s",
+        m.term, m.prev.index, m.prev.term, m.count, m.commit_index, m.quiet ? " quiet" : "");
     if (m.sync_id == 0 || at < 0 || (size_t)at >= capacity) return;
     (void)snprintf(out + at, capacity - (size_t)at, " sync=%" PRIu64 " tail=%" PRIu64 "%s",
                    m.sync_id, m.tail_base.position.index, m.tail_restart ? " restart" : "");

@@ -258,6 +258,7 @@ static void on_send_append(struct host *host, const struct raft_effect *effect)
     message.append.round = (uint8_t)append->round;
     message.append.sync_id = (uint8_t)append->sync_id;
     message.append.tail_restart = append->tail_restart;
+    message.append.quiet = append->quiet;
     message.append.tail_base = small(append->tail_base.position);
     if (append->count > 0) {
         ASSERT(effect->send_append.last <= host->main.count);
@@ -518,6 +519,7 @@ static void receive_append(struct host *host, const struct small_message *messag
         .round = message->append.round,
         .sync_id = message->append.sync_id,
         .tail_restart = message->append.tail_restart,
+        .quiet = message->append.quiet,
         .tail_base = {.position = large(message->append.tail_base)},
         .count = message->count,
     };

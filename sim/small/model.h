@@ -223,6 +223,7 @@ struct small_message {
             uint8_t round;
             uint8_t sync_id;
             uint8_t tail_restart;
+            uint8_t quiet;
             struct small_position tail_base;
         } append;
         struct {

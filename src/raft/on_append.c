@@ -2,7 +2,7 @@
  *
  * Replies tell only what is durable: a MATCHED reply waits for STORED, except that a heartbeat is
  * answered at once with what is durable already, so that a slow disk does not look like a dead
- * member.
+ * member. Where it is quiet, word of a commit is not answered: what it matches was, or will be.
  */
 #include "raft/internal.h"
 
@@ -269,9 +269,14 @@ static void on_match(struct raft *raft, const struct append_request *message,
         return;
     }
     take(raft, message, &intake, out);
+    const bool news = intake.end.index > raft->matched;
     raft->matched = raft_max(raft->matched, intake.end.index);
     if (BUG(ACK_UNMATCHED)) raft->matched = raft->last.index;
     follow_commit(raft, message->commit_index, intake.commit, out);
+    if (message->quiet && !news) {
+        MARK(QUIET_UNANSWERED);
+        return;
+    }
     raft->reply_waiting = true;
     if (raft->stored_index < intake.end.index && message->count == 0) MARK(HEARTBEAT_BEFORE_STORED);
     const bool stored = raft->stored_index >= intake.end.index || BUG(ACK_BEFORE_DURABLE);

@@ -2,7 +2,8 @@
  *
  * Everything leaves in a FLUSH: entries, heartbeats, read rounds, and word of what was committed,
  * each append carrying all of it. A heartbeat is an append without entries at `next - 1`, so an
- * append that was lost shows as a mismatch; it leaves even when the window is full.
+ * append that was lost shows as a mismatch; it leaves even when the window is full. Word of a commit
+ * alone has the same form and is quiet: a follower that finds nothing else in it does not answer.
  */
 #include "raft/internal.h"
 
@@ -80,6 +81,19 @@ void raft_send_heartbeat(struct raft *raft, struct raft_member *member, struct r
     send_append(raft, member, member->next, member->next - 1, out);
 }
 
+/* Nothing that was sent to it says how much is committed. */
+static bool is_uninformed(const struct raft *raft, const struct raft_member *member)
+{
+    return member->state == RAFT_REPLICATE && member->commit_sent < raft->commit_index;
+}
+
+/* It has answered this place or is about to, and heartbeats ask whether it lives. */
+static void send_commit(struct raft *raft, struct raft_member *member, struct raft_effects *out)
+{
+    raft_send_heartbeat(raft, member, out);
+    out->items[out->count - 1].send_append.append.quiet = true;
+}
+
 static void replicate(struct raft *raft, struct raft_member *member, struct raft_effects *out)
 {
     if (member->self || !member->linked) return;
@@ -93,7 +107,6 @@ static void replicate(struct raft *raft, struct raft_member *member, struct raft
     case RAFT_REPLICATE:
         send_window(raft, member, raft->options.window_bytes, out);
         if (member->next <= raft->last.index) MARK(WINDOW_FULL);
-        if (member->commit_sent < raft->commit_index) member->heartbeat_due = true;
         break;
     case RAFT_SYNC:
         if (member->tail_probing) {
@@ -103,7 +116,9 @@ static void replicate(struct raft *raft, struct raft_member *member, struct raft
         }
         break;
     }
-    if (member->heartbeat_due && !is_full(out)) raft_send_heartbeat(raft, member, out);
+    if (is_full(out)) return;
+    if (member->heartbeat_due) raft_send_heartbeat(raft, member, out);
+    if (is_uninformed(raft, member)) send_commit(raft, member, out);
 }
 
 void raft_on_flush(struct raft *raft, struct raft_effects *out)

@@ -9,7 +9,7 @@
  *       32    32  vouched (index, term, sum low, sum high)
  *       64     8  round
  *       72     8  sync_id
- *       80     1  tail_restart, 0 or 1; 0 when sync_id is 0
+ *       80     1  flags: 1 tail_restart, never when sync_id is 0; 2 quiet, never with entries
  *       81    32  tail_base (as vouched); zero when sync_id is 0
  *      113     8  sent_ms
  *      121     4  count
@@ -36,6 +36,10 @@
 #include "wire/frame.h"
 #include "wire/message.h"
 #include "wire/record.h"
+
+#define FLAG_TAIL_RESTART 1u
+#define FLAG_QUIET        2u
+#define FLAGS_ALL         3u
 
 static void put_anchor_point(struct writer *out, struct mortar_anchor_point point)
 {
@@ -65,6 +69,7 @@ static bool append_request_is_sound(const struct append_request *message)
         !position_is_sound(message->tail_base.position)) {
         return false;
     }
+    if (message->quiet && message->count > 0) return false;
     if (message->sync_id != 0) return true;
     return !message->tail_restart && anchor_point_is_zero(message->tail_base);
 }
@@ -79,7 +84,8 @@ void append_request_encode(const struct append_request *message, struct writer *
     put_anchor_point(out, message->vouched);
     put_u64(out, message->round);
     put_u64(out, message->sync_id);
-    put_bool(out, message->tail_restart);
+    put_u8(out, (uint8_t)((message->tail_restart ? FLAG_TAIL_RESTART : 0) |
+                          (message->quiet ? FLAG_QUIET : 0)));
     put_anchor_point(out, message->tail_base);
     put_u64(out, message->sent_ms);
     put_u32(out, message->count);
@@ -115,12 +121,15 @@ enum mortar_status append_request_decode(struct mortar_bytes in, struct append_r
     message.vouched = get_anchor_point(&reader);
     message.round = get_u64(&reader);
     message.sync_id = get_u64(&reader);
-    message.tail_restart = get_bool(&reader);
+    const uint8_t flags = get_u8(&reader);
+    message.tail_restart = (flags & FLAG_TAIL_RESTART) != 0;
+    message.quiet = (flags & FLAG_QUIET) != 0;
     message.tail_base = get_anchor_point(&reader);
     message.sent_ms = get_u64(&reader);
     message.count = get_u32(&reader);
     message.entries = get_bytes(&reader, reader.bytes);
-    if (!reader_done(&reader) || !append_request_is_sound(&message)) return MORTAR_E_CORRUPT;
+    if (!reader_done(&reader) || flags > FLAGS_ALL) return MORTAR_E_CORRUPT;
+    if (!append_request_is_sound(&message)) return MORTAR_E_CORRUPT;
     if (!append_entries_are_sound(&message)) return MORTAR_E_CORRUPT;
     *out = message;
     return MORTAR_OK;

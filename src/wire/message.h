@@ -57,6 +57,7 @@ struct append_request {
     uint64_t round;    /* Read-index rounds (6.4): the reply echoes the highest seen. */
     uint64_t sync_id;  /* 0, or the number of the episode: progress is SYNC (design 6.2). */
     bool tail_restart; /* In SYNC: prev is a new base of the tail. */
+    bool quiet;        /* Without entries: only word of what is committed; asks for no answer. */
     struct mortar_anchor_point tail_base; /* In SYNC: where the live tail begins; else zero. */
     uint64_t sent_ms;                     /* The leader's log clock, for idle followers. */
     uint32_t count;                       /* Entries in `entries`; 0 for a heartbeat. */

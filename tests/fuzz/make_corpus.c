@@ -109,6 +109,9 @@ static void make_elections_and_appends(void)
     out = begin(MESSAGE_APPEND_REQUEST);
     append_request_encode(&(struct append_request){.term = 1}, &out);
     save("message", "heartbeat", &out);
+    out = begin(MESSAGE_APPEND_REQUEST);
+    append_request_encode(&(struct append_request){.term = 1, .quiet = true}, &out);
+    save("message", "quiet", &out);
     out = begin(MESSAGE_APPEND_REPLY);
     append_reply_encode(&(struct append_reply){.term = 9,
                                                .outcome = APPEND_MISMATCH,

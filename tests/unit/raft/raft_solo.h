@@ -20,6 +20,7 @@ struct solo_append {
     uint64_t round;
     uint64_t sync_id;
     struct mortar_position tail_base;
+    bool quiet;
 };
 
 static inline struct cluster_node *solo_open_with(const struct raft_options *options,
@@ -71,6 +72,7 @@ static inline void solo_append(struct cluster_node *node, const struct solo_appe
                                                         .round = append->round,
                                                         .sync_id = append->sync_id,
                                                         .tail_base.position = append->tail_base,
+                                                        .quiet = append->quiet,
                                                         .count = append->count,
                                                         .entries = {bytes, writer.bytes}}};
     cluster_step(node, &event);

@@ -113,6 +113,25 @@ static void only_what_is_durable_is_acknowledged(void **state)
     solo_close(node);
 }
 
+static void a_quiet_append_is_answered_only_where_it_matches_more(void **state)
+{
+    (void)state;
+    struct cluster_node *node = follower();
+    solo_append(node, &(struct solo_append){
+                          .from = 1, .term = 5, .prev = at(6, 4), .commit = 5, .quiet = true});
+    assert_int_equal(node->commit, 5);
+    assert_int_equal(solo_reply(node, 1)->match_index, 6); /* That it matches is news. */
+    solo_forget(node);
+    solo_append(node, &(struct solo_append){
+                          .from = 1, .term = 5, .prev = at(6, 4), .commit = 6, .quiet = true});
+    assert_int_equal(node->commit, 6);
+    assert_false(solo_replied(node, 1));
+    solo_append(node, &(struct solo_append){
+                          .from = 1, .term = 5, .prev = at(9, 5), .commit = 9, .quiet = true});
+    assert_int_equal(solo_reply(node, 1)->outcome, APPEND_MISMATCH); /* A loss shows. */
+    solo_close(node);
+}
+
 static void the_commit_index_stops_where_the_match_is_known(void **state)
 {
     (void)state;
@@ -175,6 +194,7 @@ int main(void)
         cmocka_unit_test(what_contradicts_the_same_leader_is_ignored),
         cmocka_unit_test(broken_runs_change_nothing),
         cmocka_unit_test(only_what_is_durable_is_acknowledged),
+        cmocka_unit_test(a_quiet_append_is_answered_only_where_it_matches_more),
         cmocka_unit_test(the_commit_index_stops_where_the_match_is_known),
         cmocka_unit_test(a_second_leader_of_a_term_is_ignored),
         cmocka_unit_test(only_as_many_configurations_as_fit_are_taken),

@@ -73,11 +73,30 @@ static void followers_learn_at_once_what_is_committed(void **state)
     assert_int_equal(node->commit, 3);
     cluster_flush(node);
     assert_int_equal(solo_sent(node, 1)->commit_index, 3);
+    assert_true(solo_sent(node, 1)->quiet); /* Nothing else is to be answered. */
     assert_int_equal(solo_sent(node, 1)->vouched.position.index, 3);
     assert_true(mortar_log_sum_equal(solo_sent(node, 1)->vouched.sum, node->log.entries[3].sum));
     solo_forget(node);
     cluster_flush(node);
     assert_int_equal(node->cluster->message_count, 0); /* Once. */
+    solo_close(node);
+}
+
+static void a_heartbeat_that_carries_a_commit_is_not_quiet(void **state)
+{
+    (void)state;
+    struct cluster_node *node = leader();
+    cluster_propose(node, 1);
+    cluster_flush(node);
+    cluster_store(node);
+    solo_forget(node);
+    cluster_step(node, &(struct raft_event){.type = RAFT_TICK});
+    cluster_step(node, &(struct raft_event){.type = RAFT_TICK});
+    solo_matched(node, 1, 3);
+    cluster_flush(node);
+    assert_int_equal(solo_sent_count(node, 1, MESSAGE_APPEND_REQUEST), 1);
+    assert_int_equal(solo_sent(node, 1)->commit_index, 3);
+    assert_false(solo_sent(node, 1)->quiet);
     solo_close(node);
 }
 
@@ -126,6 +145,7 @@ int main(void)
         cmocka_unit_test(an_entry_larger_than_an_append_is_sent_alone),
         cmocka_unit_test(a_heartbeat_leaves_though_the_window_is_full),
         cmocka_unit_test(followers_learn_at_once_what_is_committed),
+        cmocka_unit_test(a_heartbeat_that_carries_a_commit_is_not_quiet),
         cmocka_unit_test(a_follower_sends_nothing_on_flush),
         cmocka_unit_test(flush_stops_when_full_and_goes_on),
         cmocka_unit_test(proposals_are_bounded_by_what_is_uncommitted),

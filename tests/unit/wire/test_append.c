@@ -42,6 +42,8 @@ static void heartbeat_survives_the_wire(void **state)
     (void)state;
     const struct append_request heartbeat = {.term = 1};
     codec_check(&append_request_codec, &heartbeat, APPEND_REQUEST_BYTES, CODEC_CLOSED);
+    const struct append_request quiet = {.term = 1, .quiet = true};
+    codec_check(&append_request_codec, &quiet, APPEND_REQUEST_BYTES, CODEC_CLOSED);
 }
 
 static void fixed_part_goes_alone_when_entries_have_no_data(void **state)
@@ -95,6 +97,7 @@ static void run_that_breaks_the_order_is_refused(void **state)
     codec_refuses(&append_request_codec, &request, 121, RUN_ENTRIES - 1);
     codec_refuses(&append_request_codec, &request, 121, RUN_ENTRIES + 1);
     codec_refuses(&append_request_codec, &request, 124, 0xff); /* Four billion entries. */
+    codec_refuses(&append_request_codec, &request, 80, 3);     /* Quiet, with entries. */
 }
 
 static void sync_fields_without_an_episode_are_refused(void **state)
@@ -102,6 +105,7 @@ static void sync_fields_without_an_episode_are_refused(void **state)
     (void)state;
     const struct append_request heartbeat = {.term = 1};
     codec_refuses(&append_request_codec, &heartbeat, 80, 1);
+    codec_refuses(&append_request_codec, &heartbeat, 80, 4); /* No such flag. */
     codec_refuses(&append_request_codec, &heartbeat, 100, 1);
     expect_assert_failure({
         uint8_t block[256];
