@@ -245,6 +245,7 @@ void sim_heal(struct sim *sim)
         replica->memory.fail_in = replica->memory.fail_more = 0;
         replica->dies_by_vote = false;
         replica->work_factor = 1;
+        replica->bulk_late_us = 0;
         replica->tick_held = false;
         replica->machine.pause_permille = 0;
         if (!replica_is_live(replica)) continue;

@@ -143,6 +143,40 @@ static void draw_pruning(struct prng *prng, struct drawn *drawn)
     replica->replay.window_bytes = 1u << 30;
 }
 
+/* Five voters that hear each other well, and time for leaders to take turns; in half of these
+ * worlds nothing else happens. */
+static void draw_plays(struct prng *prng, struct drawn *drawn)
+{
+    drawn->plays = true;
+    drawn->replicas = drawn->sim.replica.core.target_voters = 5;
+    drawn->growth = 0;
+    drawn->safety_ms = 15000;
+    if (prng_chance(prng, 1, 2)) drawn->faults = 0;
+    struct network_options *network = &drawn->sim.network;
+    network->datagrams = false;
+    network->latency_us_min = 200;
+    network->latency_us_max = PICK_32(prng, 200, 1000);
+    network->tail_permille = 0;
+    network->notice_us_max = network->connect_us_max = 50000;
+    drawn->sim.replica.core.tick_ms = 10;
+    drawn->sim.replica.core.heartbeat_ticks = 5;
+    drawn->sim.replica.core.election_ticks = 15;
+    drawn->sim.workload.batch_max = 30;
+    drawn->sim.workload.command_bytes_max = 300;
+    if (prng_chance(prng, 1, 2)) { /* A request does not fit one append, and each takes a while. */
+        drawn->sim.workload.command_bytes_max = 8000;
+        network->bytes_per_s[MORTAR_LANE_CONTROL] = 4000000;
+    }
+}
+
+/* Many come at once where many may vote: several are whole when the first can be promoted. */
+static void draw_crowd(struct prng *prng, struct drawn *drawn)
+{
+    drawn->replicas = PICK_32(prng, 4, 6, 8);
+    drawn->sim.replica.core.target_voters = 7;
+    drawn->sim.network.connect_us_max = 1000;
+}
+
 struct drawn draw_world(uint64_t seed)
 {
     struct prng prng = prng_seeded(seed ^ 0x5eed5eed5eed5eedu);
@@ -165,6 +199,17 @@ struct drawn draw_world(uint64_t seed)
     /* Each kind of fault is there in half of the worlds: some faults hide others. */
     drawn.faults = prng_next(&prng);
     if (prng_chance(&prng, 1, 20)) drawn.faults = 0;
+    switch (prng_below(&prng, 24)) {
+    case 0:
+    case 1:
+        draw_plays(&prng, &drawn);
+        return drawn;
+    case 2:
+        draw_crowd(&prng, &drawn);
+        break;
+    default:
+        break;
+    }
     if (prng_chance(&prng, 1, 5)) draw_pruning(&prng, &drawn);
     return drawn;
 }

@@ -15,6 +15,7 @@ struct drawn {
     uint32_t safety_ms;   /* How long the faults last. */
     uint32_t calm_ms_min; /* Between one fault and the next. */
     uint32_t calm_ms_max;
+    bool plays;      /* Plays of several scenes (nemesis_plays.c). */
     bool prunes;     /* Logs are pruned, except that of DRAW_KEEPER. */
     uint64_t faults; /* Bit by enum sim_fault: those that may happen. */
 };

@@ -11,10 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BODY_OFFSET     (FRAME_HEADER_BYTES + SYNC_MESSAGE_BYTES)
-#define SEQUENCE_OFFSET (FRAME_HEADER_BYTES + 8u)
-#define CHECKSUM_OFFSET (FRAME_HEADER_BYTES + 16u)
-#define PLAN_SUM_OFFSET 16u /* In a point of a plan. */
+#define BODY_OFFSET       (FRAME_HEADER_BYTES + SYNC_MESSAGE_BYTES)
+#define SEQUENCE_OFFSET   (FRAME_HEADER_BYTES + 8u)
+#define CHECKSUM_OFFSET   (FRAME_HEADER_BYTES + 16u)
+#define PLAN_SUM_OFFSET   16u /* In a point of a plan. */
+#define PLAN_BYTES_OFFSET 32u
 
 struct lie {
     const struct lie_order *order;
@@ -175,7 +176,9 @@ static size_t lie_about_plan(struct lie *lie)
     if (replay_plan_decode(body, &plan) != MORTAR_OK || plan.leads || plan.count == 0) return 0;
     lie->kind = SIM_FAULT_LIE_PLAN;
     const size_t point = (size_t)prng_below(lie->prng, plan.count) * REPLAY_PLAN_POINT_BYTES;
-    const size_t place = PLAN_SUM_OFFSET + (size_t)prng_below(lie->prng, 16);
+    const bool sum = prng_chance(lie->prng, 1, 2);
+    const size_t place = sum ? PLAN_SUM_OFFSET + (size_t)prng_below(lie->prng, 16)
+                             : PLAN_BYTES_OFFSET + (size_t)prng_below(lie->prng, 2);
     lie->body[REPLAY_PLAN_BYTES + point + place] ^= 1;
     return lie->bytes;
 }

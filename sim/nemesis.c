@@ -106,6 +106,7 @@ void nemesis_start(struct nemesis *nemesis, struct sim *sim, const struct drawn 
     sim->session_moves = nemesis_on_phase;
     sim->session_context = nemesis;
     next_fault(nemesis);
+    nemesis_play(nemesis);
 }
 
 void nemesis_stop(struct nemesis *nemesis)

@@ -14,6 +14,17 @@
 /* No pause lasts longer. */
 #define NEMESIS_LONGEST_MS 3000u
 
+/* Where a play of several scenes stands (nemesis_plays.c). */
+struct play {
+    uint32_t scene;
+    uint64_t since_us; /* Of the scene before. */
+    uint64_t cue_us;
+    uint32_t first;  /* Who led first, */
+    uint32_t second; /* ... whom it reached, */
+    uint32_t leader; /* ... and who led last, in `term`. */
+    uint64_t term;
+};
+
 struct nemesis {
     struct sim *sim;
     struct drawn drawn;
@@ -22,6 +33,7 @@ struct nemesis {
     uint64_t waiting;    /* Bit by enum sim_fault: it strikes when a session enters its phase. */
     uint32_t growth;     /* Replicas that may still come. */
     uint64_t changed_us; /* When a membership change was last asked for; 0: never. */
+    struct play play;
 };
 
 /* Begins; `nemesis` stays where it is until the world ends. */

@@ -48,6 +48,9 @@ void nemesis_on_phase(void *context, struct replica *laggard, uint64_t phase);
 /* Of elections. */
 struct nemesis_faults nemesis_vote_faults(void);
 
+/* Begins what is played in several scenes, where the world was drawn for it. */
+void nemesis_play(struct nemesis *nemesis);
+
 /* It runs, is not paused, and nobody wants it out. */
 bool nemesis_is_up(const struct replica *replica);
 /* One that is up, other than `but` (UINT32_MAX: any); NULL: none. */

@@ -7,6 +7,8 @@
 #define BURST_BATCH        32u
 #define STRIKE_US_MAX      20000u
 #define LAGGARD_DEATHS_MAX 12u
+#define SLOW_CHECK_US_MAX  3000000u
+#define SERVE_RESERVATIONS 12u
 
 /* ---- What is done to a session of `laggard` ---- */
 
@@ -91,6 +93,36 @@ static bool laggard_crash(struct nemesis *nemesis, struct replica *laggard)
     return false; /* Each death is counted. */
 }
 
+static void on_quick(struct sim *sim, struct sim_event *event)
+{
+    (void)sim;
+    event->target->bulk_late_us = 0;
+}
+
+/* What arrived is checked so late that the session has moved on. */
+static bool slow_check(struct nemesis *nemesis, struct replica *laggard)
+{
+    laggard->bulk_late_us = SLOW_CHECK_US_MAX;
+    laggard->duty.slow = true;
+    sim_at(nemesis->sim, (struct sim_event){
+                             .at_us = nemesis_in_ms(nemesis, 500, 8000),
+                             .target = laggard,
+                             .run = on_quick,
+                         });
+    return true;
+}
+
+/* One of those who send has no memory for it. */
+static bool source_memory(struct nemesis *nemesis, struct replica *laggard)
+{
+    struct replica *source = nemesis_pick_but(nemesis, laggard->number);
+    if (source == NULL) return false;
+    source->memory_short = true;
+    source->memory.fail_in = prng_between(&nemesis->prng, 1, SERVE_RESERVATIONS);
+    source->memory.fail_more = prng_below(&nemesis->prng, SERVE_RESERVATIONS);
+    return true;
+}
+
 /* The leader goes, for long enough that another follows, or not quite. */
 static bool leader_goes(struct nemesis *nemesis, struct replica *laggard)
 {
@@ -165,6 +197,8 @@ static const struct session_fault {
     {SIM_FAULT_LEADER_AT_END, REPLAY_PHASE_DONE, leader_goes},
     {SIM_FAULT_PRUNE, REPLAY_PHASE_FETCH, prune_all},
     {SIM_FAULT_LEASE_END, REPLAY_PHASE_PLAN, prune_all},
+    {SIM_FAULT_SLOW_CHECK, REPLAY_PHASE_FETCH, slow_check},
+    {SIM_FAULT_MEMORY, REPLAY_PHASE_FETCH, source_memory},
 };
 #define SESSION_FAULTS (sizeof session_faults / sizeof session_faults[0])
 

@@ -165,7 +165,9 @@ static void work_begin(struct replica *replica, enum mortar_work_place place)
                                            replica->options.work_us_max[place]);
     replica->works[place].busy = true;
     replica->works[place].ran = false;
-    work_step_in(replica, place, delay_us * replica->work_factor);
+    const bool late = place == MORTAR_WORK_BULK && replica->bulk_late_us > 0;
+    const uint64_t late_us = late ? prng_below(&replica->prng, replica->bulk_late_us) : 0;
+    work_step_in(replica, place, delay_us * replica->work_factor + late_us);
 }
 
 static void work_step(struct replica *replica, enum mortar_work_place place)
@@ -389,6 +391,7 @@ void replica_open(struct replica *replica, bool founds)
     struct sim *sim = replica->sim;
     replica->opened_us = sim->now_us;
     replica->work_factor = 1;
+    replica->bulk_late_us = 0;
     replica->life++;
     enum mortar_status status = open_all(replica);
     if (status == MORTAR_OK) tick(replica); /* The first entry takes its time from it. */

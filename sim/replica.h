@@ -97,6 +97,7 @@ struct replica {
     bool lying;              /* Its answers to sessions are rewritten on the way... */
     uint32_t lies_only;      /* ... into this kind (enum sim_fault) alone; 0: into any. */
     uint32_t work_factor;    /* Slow machine: work takes so many times as long. */
+    uint32_t bulk_late_us;   /* Each piece of bulk work may take so much longer. */
 
     /* For the judges: what they have seen of this replica's log. */
     uint64_t entries_seen;

@@ -32,14 +32,16 @@ static uint64_t allowance_ms(struct sim *sim)
 {
     uint64_t missing = 0;
     uint64_t rate = UINT64_MAX;
-    struct mortar_core_status leader;
+    struct mortar_core_status longest = {0};
     struct mortar_core_status status;
-    const uint32_t number = sim_leader(sim);
     const uint64_t round_ms = SLOW_ROUND_MS + 2 * sim->options.network.latency_us_max / 1000;
-    if (number == UINT32_MAX) return 0;
-    sim_status(sim, number, &leader);
-    if (leader.last.index == 0) return 0;
-    const uint64_t entry_bytes = leader.log_bytes / leader.last.index + 1;
+    for (uint32_t i = 0; i < sim->replica_count; i++) { /* There may be no leader yet. */
+        if (!replica_is_live(sim->replicas[i])) continue;
+        sim_status(sim, i, &status);
+        if (status.last.index > longest.last.index) longest = status;
+    }
+    if (longest.last.index == 0) return 0;
+    const uint64_t entry_bytes = longest.log_bytes / longest.last.index + 1;
     for (uint32_t i = 0; i < sim->replica_count; i++) {
         const struct replica *const replica = sim->replicas[i];
         if (!replica_is_live(replica)) continue;
@@ -51,9 +53,7 @@ static uint64_t allowance_ms(struct sim *sim)
         if (window * 1000 / round_ms < rate) rate = window * 1000 / round_ms;
         if (cap != 0 && cap < rate) rate = cap;
         sim_status(sim, i, &status);
-        if (status.last.index < leader.last.index) {
-            missing += (leader.last.index - status.last.index) * entry_bytes;
-        }
+        missing += (longest.last.index - status.last.index) * entry_bytes;
     }
     return missing * 1000 / rate;
 }

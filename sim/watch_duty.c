@@ -35,7 +35,7 @@ static void on_done(struct replica *replica, uint64_t last)
 static void on_failed(struct replica *replica, uint64_t reason)
 {
     const struct duty *duty = &replica->duty;
-    if (reason != MORTAR_E_STALLED) return;
+    if (reason != MORTAR_E_STALLED || duty->slow) return;
     /* A lane loses nothing while it stands; where frames fare alone, an answer may never come. */
     if (replica->sim->options.network.datagrams) return;
     const bool idle = duty->planned && duty->stall_us > duty->fetch_us &&
@@ -60,7 +60,7 @@ void duty_trace(struct replica *replica, const struct mortar_trace_event *event)
         event->kind == MORTAR_TRACE_CONFIG || event->kind == MORTAR_TRACE_CONFIG_REVERTED;
     if (config) replica->config_said = true;
     if (event->kind == MORTAR_TRACE_SYNC_OPEN) {
-        *duty = (struct duty){.session_us = now_us};
+        *duty = (struct duty){.session_us = now_us, .slow = duty->slow};
     } else if (event->kind == MORTAR_TRACE_SYNC_CHUNK) {
         duty->took += numbers[2] - numbers[1] + 1;
     } else if (event->kind == MORTAR_TRACE_SYNC_PHASE && numbers[2] != REPLAY_PHASE_FAILED) {

@@ -12,6 +12,7 @@ struct replica;
 
 /* What was seen of one replica. The session is the one that runs, or the last. */
 struct duty {
+    bool slow;                 /* Its checks were made slow: it may have had no room to ask. */
     uint64_t session_us;       /* When the session was opened. */
     uint64_t fetch_us;         /* When it asked for a range last. */
     uint64_t stall_us;         /* When it called a stall first since then; 0: it did not. */

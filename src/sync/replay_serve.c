@@ -103,31 +103,44 @@ static void serve_refuse(struct replay_serve *serve, enum replay_refusal reason)
 
 static void serve_continue(struct replay_serve *serve);
 
-static bool session_has_ended(const struct replay_server *server,
-                              const struct mortar_member_id *member, uint64_t session)
+/* What is known of its end; NULL: nothing. */
+static struct replay_ended *find_ended(struct replay_server *server,
+                                       const struct mortar_member_id *member, uint64_t session)
 {
     const uint32_t kept =
         server->ended_count < SERVE_ENDED_MAX ? server->ended_count : SERVE_ENDED_MAX;
     for (uint32_t i = 0; i < kept; i++) {
-        const struct replay_ended *const ended = &server->ended[i];
+        struct replay_ended *const ended = &server->ended[i];
         if (ended->session == session && mortar_member_id_equal(&ended->member, member)) {
-            return true;
+            return ended;
         }
     }
-    return false;
+    return NULL;
 }
 
 static void note_ended(struct replay_server *server, const struct mortar_member_id *member,
-                       uint64_t session)
+                       uint64_t session, bool said)
 {
-    if (session_has_ended(server, member, session)) return;
-    server->ended[server->ended_count++ % SERVE_ENDED_MAX] =
-        (struct replay_ended){.member = *member, .session = session};
+    struct replay_ended *ended = find_ended(server, member, session);
+    if (ended == NULL) ended = &server->ended[server->ended_count++ % SERVE_ENDED_MAX];
+    *ended = (struct replay_ended){.member = *member, .session = session, .said = said};
+}
+
+/* True if a fetch of this session came late. Where nobody but another session's fetch says that it
+ * ended, that one may be the late one: then the next of this session is taken. */
+static bool fetch_is_late(struct replay_server *server, const struct mortar_member_id *member,
+                          uint64_t session)
+{
+    struct replay_ended *const ended = find_ended(server, member, session);
+    if (ended == NULL) return false;
+    MARK(FETCH_AFTER_END);
+    if (!ended->said) *ended = (struct replay_ended){0};
+    return true;
 }
 
 static void serve_send(struct replay_serve *serve)
 {
-    if (session_has_ended(serve->server, &serve->to, serve->session)) {
+    if (find_ended(serve->server, &serve->to, serve->session) != NULL) {
         MARK(SERVE_UNWANTED);
         serve_end(serve); /* It would only fill the lane before what is still wanted. */
         return;
@@ -266,7 +279,8 @@ static bool member_has_room(const struct replay_server *server,
     return count == 0 || (count < SERVES_PER_MEMBER && held + bytes <= SERVE_BYTES_PER_MEMBER);
 }
 
-/* A member has one session at a time: another one of it means that those before have ended. */
+/* A member has one session at a time: another one of it means that those before have ended, unless
+ * its fetch is one of an earlier connection. */
 static void supersede(struct replay_server *server, const struct mortar_member_id *member,
                       uint64_t session)
 {
@@ -275,7 +289,7 @@ static void supersede(struct replay_server *server, const struct mortar_member_i
         const bool other = mortar_member_id_equal(&serve->to, member) && serve->session != session;
         if (!other) continue;
         MARK(SESSION_SUPERSEDED);
-        note_ended(server, member, serve->session);
+        note_ended(server, member, serve->session, false);
         if (serve->state == SERVE_QUEUED) serve_end(serve);
     }
 }
@@ -300,7 +314,7 @@ static bool is_queued_already(struct replay_server *server, const struct mortar_
 void replay_server_on_cancel(struct replay_server *server, const struct mortar_member_id *from,
                              uint64_t session, const struct replay_cancel *cancel)
 {
-    if (cancel->first == 1 && cancel->last == UINT64_MAX) note_ended(server, from, session);
+    if (cancel->first == 1 && cancel->last == UINT64_MAX) note_ended(server, from, session, true);
     for (uint32_t i = server->count; i > 0; i--) {
         struct replay_serve *const serve = server->serves[i - 1];
         const bool meant = serve->state == SERVE_QUEUED && serve->session == session &&
@@ -317,10 +331,7 @@ void replay_server_on_cancel(struct replay_server *server, const struct mortar_m
 void replay_server_on_fetch(struct replay_server *server, const struct mortar_member_id *from,
                             uint64_t session, const struct replay_fetch *fetch)
 {
-    if (session_has_ended(server, from, session)) {
-        MARK(FETCH_AFTER_END);
-        return;
-    }
+    if (fetch_is_late(server, from, session)) return;
     supersede(server, from, session);
     if (is_queued_already(server, from, session, fetch)) {
         MARK(FETCH_TWICE);

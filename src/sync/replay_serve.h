@@ -33,6 +33,7 @@ struct replay_serve;
 struct replay_ended {
     struct mortar_member_id member;
     uint64_t session;
+    bool said; /* By itself; else only another session of that member was heard. */
 };
 
 struct replay_server {

@@ -220,7 +220,7 @@ static void members_take_turns(void **state)
 static void what_is_no_longer_wanted_is_not_served(void **state)
 {
     (void)state;
-    enum { CANCELLED, ENDED, SUPERSEDED, DEPARTED };
+    enum { CANCELLED, ENDED, SUPERSEDED, GOES_ON, DEPARTED };
     static const struct {
         const char *why;
         int what;
@@ -229,6 +229,7 @@ static void what_is_no_longer_wanted_is_not_served(void **state)
         {"half of it was cancelled", CANCELLED, 5},
         {"its session ended, and asks once more, late", ENDED, 1},
         {"another session of that member asks", SUPERSEDED, 3},
+        {"a fetch of an earlier session comes, and this one goes on", GOES_ON, 2},
         {"the member's bond is gone", DEPARTED, 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -248,11 +249,17 @@ static void what_is_no_longer_wanted_is_not_served(void **state)
             request_fifty(world, 0, 9, 11, 701); /* Late: that session is known to have ended. */
             request_fifty(world, 0, 10, 2, 851);
         }
+        if (cases[i].what == GOES_ON) {
+            request_fifty(world, 0, 8, 1, 801);
+            request_fifty(world, 0, 9, 11, 701); /* By what is known here it may be late itself. */
+            request_fifty(world, 0, 9, 12, 751);
+        }
         world->members[1].bonded = cases[i].what != DEPARTED;
         (void)fake_run(world, 3000);
         assert_int_equal(seen.count, cases[i].answers);
         if (cases[i].what == CANCELLED) assert_int_equal(seen.first[1], 301);
         if (cases[i].what == SUPERSEDED) assert_int_equal(seen.first[1], 801);
+        if (cases[i].what == GOES_ON) assert_int_equal(seen.first[1], 751);
         fake_close(world);
     }
 }
