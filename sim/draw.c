@@ -163,6 +163,7 @@ static void draw_plays(struct prng *prng, struct drawn *drawn)
     drawn->sim.replica.core.election_ticks = 15;
     drawn->sim.workload.batch_max = 30;
     drawn->sim.workload.command_bytes_max = 300;
+    if (prng_chance(prng, 1, 2)) drawn->sim.replica.core.resend_bytes = 500;
     if (prng_chance(prng, 1, 2)) { /* A request does not fit one append, and each takes a while. */
         drawn->sim.workload.command_bytes_max = 8000;
         network->bytes_per_s[MORTAR_LANE_CONTROL] = 4000000;

@@ -187,6 +187,7 @@ static const struct session_fault {
     {SIM_FAULT_SOURCE_CRASH, REPLAY_PHASE_FETCH, source_crash},
     {SIM_FAULT_SOURCE_STALL, REPLAY_PHASE_FETCH, source_stall},
     {SIM_FAULT_LIAR, REPLAY_PHASE_MATCH, source_lies},
+    {SIM_FAULT_LIAR, REPLAY_PHASE_PLAN, source_lies},
     {SIM_FAULT_LIAR, REPLAY_PHASE_FETCH, source_lies},
     {SIM_FAULT_NO_SOURCE, REPLAY_PHASE_FETCH, no_source},
     {SIM_FAULT_TARGET_MOVES, REPLAY_PHASE_FETCH, target_moves},
@@ -198,6 +199,7 @@ static const struct session_fault {
     {SIM_FAULT_PRUNE, REPLAY_PHASE_FETCH, prune_all},
     {SIM_FAULT_LEASE_END, REPLAY_PHASE_PLAN, prune_all},
     {SIM_FAULT_SLOW_CHECK, REPLAY_PHASE_FETCH, slow_check},
+    {SIM_FAULT_SLOW_CHECK, REPLAY_PHASE_PLAN, slow_check},
     {SIM_FAULT_MEMORY, REPLAY_PHASE_FETCH, source_memory},
 };
 #define SESSION_FAULTS (sizeof session_faults / sizeof session_faults[0])

@@ -406,6 +406,20 @@ void replica_open(struct replica *replica, bool founds)
     replica_settle(replica);
 }
 
+/* Up to here its disk holds what the group committed. Above it a cut and what was written instead
+ * may both have been lost: then what was cut is there again. */
+static uint64_t agrees_up_to(const struct replica *replica)
+{
+    const struct virtual_disk *disk = &replica->disk;
+    const uint64_t base = virtual_disk_base(disk).index;
+    uint64_t term = 0;
+    for (uint64_t index = virtual_disk_last(disk).index; index > base; index--) {
+        if (!virtual_disk_holds(disk, index, &term)) continue;
+        if (judge_is_committed(&replica->sim->judges, index, term)) return index;
+    }
+    return base;
+}
+
 /* What was known of the process before is void; what the member promised is not. */
 void replica_restart(struct replica *replica)
 {
@@ -427,8 +441,7 @@ void replica_restart(struct replica *replica)
     replica->sync_said = false;
     replica->leads = false;
     replica->awake = false;
-    judge_restarted(&replica->sim->judges, replica->number,
-                    virtual_disk_last(&replica->disk).index);
+    judge_restarted(&replica->sim->judges, replica->number, agrees_up_to(replica));
     replica_open(replica, false);
 }
 

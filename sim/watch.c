@@ -307,7 +307,9 @@ static void watch_session(struct replica *replica)
                            .now_ms = replica_now_ms(replica),
                            .give_up_ms = replay->give_up_ms,
                        });
-    watch_memory(replica, &status);
+    duty_session_left(replica, &status);
+    /* Checks of a session that is over cannot be called back, and hold what they look at. */
+    if (!replica->duty.slow) watch_memory(replica, &status);
 }
 
 void watch_replica(struct replica *replica)

@@ -60,7 +60,12 @@ void duty_trace(struct replica *replica, const struct mortar_trace_event *event)
         event->kind == MORTAR_TRACE_CONFIG || event->kind == MORTAR_TRACE_CONFIG_REVERTED;
     if (config) replica->config_said = true;
     if (event->kind == MORTAR_TRACE_SYNC_OPEN) {
-        *duty = (struct duty){.session_us = now_us, .slow = duty->slow};
+        *duty = (struct duty){
+            .slow = duty->slow,
+            .session_us = now_us,
+            .session_term = replica->term_said,
+            .session_to = numbers[2],
+        };
     } else if (event->kind == MORTAR_TRACE_SYNC_CHUNK) {
         duty->took += numbers[2] - numbers[1] + 1;
     } else if (event->kind == MORTAR_TRACE_SYNC_PHASE && numbers[2] != REPLAY_PHASE_FAILED) {
@@ -121,6 +126,28 @@ void duty_session_end(struct replica *replica, const struct mortar_sync_progress
         if (!progress->sources[i].dropped || source >= sim->replica_count) continue;
         judge_source_dropped(&sim->judges, replica->number, source, sim->replicas[source]->lied);
     }
+}
+
+/* Below the base of a leader that pruned, what a session verified may be thrown away. */
+void duty_session_left(struct replica *replica, const struct mortar_core_status *status)
+{
+    const struct duty *duty = &replica->duty;
+    const struct mortar_sync_progress *progress = &status->sync.progress;
+    const uint64_t done = progress->entries_done;
+    /* An append of an earlier episode, come late, may open an earlier tail. */
+    const bool early = duty->tail_base != 0 && duty->tail_base < duty->session_to;
+    const bool holds = duty->session_term == replica->term_said && !early;
+    if (replica->sim->faults[SIM_FAULT_PRUNE] > 0) return;
+    judge_session_left(&replica->sim->judges, replica->number,
+                       &(struct session_left){
+                           .log_end = status->last.index,
+                           .waiting = done > duty->took ? done - duty->took : 0,
+                           .entries = progress->entries_left,
+                           .bytes = progress->bytes_left,
+                           .bytes_per_second = status->sync.bytes_per_second,
+                           .ms = status->sync.left_ms,
+                           .must_reach = holds ? duty->session_to : 0,
+                       });
 }
 
 static uint64_t voters_of(struct replica *replica)

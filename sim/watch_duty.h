@@ -10,10 +10,14 @@
 
 struct replica;
 
+struct mortar_core_status;
+
 /* What was seen of one replica. The session is the one that runs, or the last. */
 struct duty {
     bool slow;                 /* Its checks were made slow: it may have had no room to ask. */
-    uint64_t session_us;       /* When the session was opened. */
+    uint64_t session_us;       /* When the session was opened, */
+    uint64_t session_term;     /* ... in which term, */
+    uint64_t session_to;       /* ... and what the leader had committed. */
     uint64_t fetch_us;         /* When it asked for a range last. */
     uint64_t stall_us;         /* When it called a stall first since then; 0: it did not. */
     uint64_t took;             /* Entries that went into the log. */
@@ -33,6 +37,8 @@ void duty_trace(struct replica *replica, const struct mortar_trace_event *event)
 void duty_fetch(struct replica *replica, const struct replica *to);
 /* Its session has ended, in this step. */
 void duty_session_end(struct replica *replica, const struct mortar_sync_progress *progress);
+/* What it says is left, while it runs. */
+void duty_session_left(struct replica *replica, const struct mortar_core_status *status);
 /* After a step. */
 void duty_step(struct replica *replica);
 

@@ -45,6 +45,12 @@ void judge_truncate(struct judges *judges, uint32_t replica, uint64_t from)
     }
 }
 
+bool judge_is_committed(const struct judges *judges, uint64_t index, uint64_t term)
+{
+    const struct committed_seen *seen = table_find(&judges->committed, index);
+    return seen != NULL && seen->known && seen->term == term;
+}
+
 bool judge_leader_must_hold(const struct judges *judges, uint64_t term, uint64_t *out_index,
                             struct mortar_log_sum *out_sum)
 {

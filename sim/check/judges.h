@@ -23,6 +23,7 @@
  *   sync         what is verified stays and is not asked for again, what a
  *                session tells never falls, sessions end (C5, C6)          sync.c
  *                sessions are fair to sources, polite and thrifty (C4..C8) duties.c
+ *   estimates    what a session says is left is left (C10)                 sync.c
  *   memory       a session holds no more than its window, and the replica
  *                no more than that and what its other options allow (C7)   memory.c
  *   members      a configuration is proposed when it may be (thesis 4.1),
@@ -197,11 +198,24 @@ struct session_told {
     uint64_t give_up_ms; /* Without progress for so long it must end. */
 };
 void judge_session_told(struct judges *judges, uint32_t replica, const struct session_told *told);
+/* What it says of the rest (C10), beside what is so. */
+struct session_left {
+    uint64_t log_end; /* What the replica has, */
+    uint64_t waiting; /* ... and so many entries are verified above, */
+    uint64_t entries; /* ... and so many are still to come, it says. */
+    uint64_t bytes;
+    uint64_t bytes_per_second;
+    uint64_t ms;         /* UINT64_MAX: it cannot tell. */
+    uint64_t must_reach; /* What was committed as it began; 0: that may hold no more. */
+};
+void judge_session_left(struct judges *judges, uint32_t replica, const struct session_left *left);
 bool judge_session_runs(const struct judges *judges, uint32_t replica);
 /* The replica is gone: its session needs not end. */
 void judge_replica_gone(struct judges *judges, uint32_t replica);
-/* Its process runs again, with a machine that begins anew and a log that ends at `last`: what was
- * verified up to there still is. */
+/* True if that entry is known to be committed. */
+bool judge_is_committed(const struct judges *judges, uint64_t index, uint64_t term);
+/* Its process runs again, with a machine that begins anew and a log that is the group's up to
+ * `last`: what was verified up to there still is. */
 void judge_restarted(struct judges *judges, uint32_t replica, uint64_t last);
 uint32_t judge_sessions_open(const struct judges *judges);
 

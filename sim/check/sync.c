@@ -101,6 +101,35 @@ bool judge_session_runs(const struct judges *judges, uint32_t replica)
     return judges->replicas[replica].session != 0;
 }
 
+/* The time that is left follows from bytes and rate, both rounded down. */
+static bool time_fits(const struct session_left *left)
+{
+    if (left->bytes_per_second == 0) return left->ms == UINT64_MAX;
+    const uint64_t bytes = left->ms / 1000 * left->bytes_per_second;
+    const uint64_t second = left->bytes_per_second;
+    return bytes <= left->bytes && left->bytes < bytes + 2 * second;
+}
+
+void judge_session_left(struct judges *judges, uint32_t replica, const struct session_left *left)
+{
+    const uint64_t reaches = left->log_end + left->waiting + left->entries;
+    const uint64_t most = /* Of its own, the end may be wrong: nobody has looked yet. */
+        left->log_end > judges->committed_last ? left->log_end : judges->committed_last;
+    if (reaches < left->must_reach || reaches > most) {
+        verdict_fail(judges->verdict, "estimates",
+                     "the session of replica %" PRIu32 " says that %" PRIu64
+                     " entries are left, and so ends at %" PRIu64 "; at least %" PRIu64
+                     " are there, at most %" PRIu64,
+                     replica, left->entries, reaches, left->must_reach, most);
+    }
+    if (!time_fits(left) || (left->entries == 0 && left->bytes > 0)) {
+        verdict_fail(judges->verdict, "estimates",
+                     "the session of replica %" PRIu32 " says that %" PRIu64 " entries, %" PRIu64
+                     " bytes are left, %" PRIu64 " a second, and takes %" PRIu64 " ms",
+                     replica, left->entries, left->bytes, left->bytes_per_second, left->ms);
+    }
+}
+
 /* Beside what is verified, a session makes progress when it has found where logs agree; and its
  * clock is looked at some ticks late. */
 static uint64_t patience_ms(const struct session_told *told)

@@ -54,7 +54,8 @@ void status_sync(struct mortar_core *core, struct mortar_sync_status *out_status
         status.bytes_per_second = status.progress.bytes_done * 1000u / status.elapsed_ms;
     }
     if (status.bytes_per_second > 0) {
-        status.left_ms = status.progress.bytes_left * 1000u / status.bytes_per_second;
+        const uint64_t unit = BUG(LEFT_IN_SECONDS) ? 1u : 1000u;
+        status.left_ms = status.progress.bytes_left * unit / status.bytes_per_second;
     }
     *out_status = status;
 }

@@ -119,7 +119,6 @@ void raft_on_vote_reply(struct raft *raft, const struct mortar_member_id *from,
         MARK(VOTE_REPLY_LATE);
         raft_ignore(raft, from, MESSAGE_VOTE_REPLY, RAFT_IGNORED_ROLE);
     } else if (member == NULL) {
-        MARK(VOTE_REPLY_STRANGER);
         raft_ignore(raft, from, MESSAGE_VOTE_REPLY, RAFT_IGNORED_NOT_MEMBER);
     } else {
         member->granted = true;

@@ -425,8 +425,9 @@ static void say_left(const struct replay_session *session, struct mortar_sync_pr
     const uint64_t start = session->queue.start.position.index;
     const uint64_t planned_end = replay_queue_end(session).position.index;
     const uint64_t verified = replay_queue_verified(session);
-    const uint64_t end = target.position.index > planned_end ? target.position.index : planned_end;
-    progress->entries_left = end - start - verified;
+    uint64_t end = target.position.index > planned_end ? target.position.index : planned_end;
+    if (BUG(LEFT_IS_THE_PLAN)) end = planned_end;
+    progress->entries_left = end - start - (BUG(LEFT_COUNTS_VERIFIED) ? 0 : verified);
     uint64_t verified_bytes = 0;
     for (uint32_t i = 0; i < session->queue.count; i++) {
         const struct replay_chunk *const chunk =

@@ -31,6 +31,11 @@ enum wrong {
     WAITING_IS_ASKED_FOR,
     VERIFIED_SHRINKS,
     SESSION_IDLES_FOR_EVER,
+    MORE_IS_MISSING,
+    MORE_IS_LEFT_THAN_THERE_IS,
+    TIME_IS_NOT_OF_THE_RATE,
+    TIME_OF_NO_RATE,
+    BYTES_OF_NO_ENTRIES,
     WINDOW_IS_EXCEEDED,
     MEMORY_IS_EXCEEDED,
     TWO_VOTES,
@@ -75,6 +80,11 @@ static const char *const expected_judge[WRONGS] = {
     [WAITING_IS_ASKED_FOR] = "sync",
     [VERIFIED_SHRINKS] = "sync",
     [SESSION_IDLES_FOR_EVER] = "sync",
+    [MORE_IS_MISSING] = "estimates",
+    [MORE_IS_LEFT_THAN_THERE_IS] = "estimates",
+    [TIME_IS_NOT_OF_THE_RATE] = "estimates",
+    [TIME_OF_NO_RATE] = "estimates",
+    [BYTES_OF_NO_ENTRIES] = "estimates",
     [WINDOW_IS_EXCEEDED] = "memory",
     [MEMORY_IS_EXCEEDED] = "memory",
     [TWO_VOTES] = "votes",
@@ -168,6 +178,24 @@ static void run_told(struct judges *judges, enum wrong wrong)
     judge_session_told(judges, 2, &told);
 }
 
+/* The leader had committed 2 as it began, and nobody more by now. */
+static void run_left(struct judges *judges, enum wrong wrong)
+{
+    struct session_left left = {.log_end = 0, .waiting = 1, .entries = 1, .must_reach = 2};
+    left.bytes = 1500;
+    left.bytes_per_second = 1000;
+    left.ms = wrong == TIME_IS_NOT_OF_THE_RATE ? 1 : 1500;
+    if (wrong == MORE_IS_MISSING) left.waiting = 0;
+    if (wrong == MORE_IS_LEFT_THAN_THERE_IS) left.entries = 2;
+    judge_session_left(judges, 2, &left);
+    left.bytes_per_second = 0;
+    left.ms = wrong == TIME_OF_NO_RATE ? 0 : UINT64_MAX;
+    judge_session_left(judges, 2, &left);
+    left = (struct session_left){.log_end = 2, .must_reach = 2, .ms = UINT64_MAX};
+    if (wrong == BYTES_OF_NO_ENTRIES) left.bytes = 1;
+    judge_session_left(judges, 2, &left);
+}
+
 static void run_memory(struct judges *judges, enum wrong wrong)
 {
     struct memory_used used = {
@@ -195,6 +223,7 @@ static void run_session(struct judges *judges, enum wrong wrong)
     judge_session_entry(judges, 2, 5);
     judge_truncate(judges, 2, wrong == VERIFIED_IS_CUT ? 5 : 9);
     run_told(judges, wrong);
+    run_left(judges, wrong);
     run_memory(judges, wrong);
     judge_session_end(judges, 2, 9);
 }
