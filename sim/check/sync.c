@@ -101,13 +101,11 @@ bool judge_session_runs(const struct judges *judges, uint32_t replica)
     return judges->replicas[replica].session != 0;
 }
 
-/* The time that is left follows from bytes and rate, both rounded down. */
+/* The time that is left follows from bytes and rate, rounded down. */
 static bool time_fits(const struct session_left *left)
 {
     if (left->bytes_per_second == 0) return left->ms == UINT64_MAX;
-    const uint64_t bytes = left->ms / 1000 * left->bytes_per_second;
-    const uint64_t second = left->bytes_per_second;
-    return bytes <= left->bytes && left->bytes < bytes + 2 * second;
+    return left->ms == left->bytes * 1000 / left->bytes_per_second;
 }
 
 void judge_session_left(struct judges *judges, uint32_t replica, const struct session_left *left)
