@@ -178,6 +178,17 @@ static void draw_crowd(struct prng *prng, struct drawn *drawn)
     drawn->sim.network.connect_us_max = 1000;
 }
 
+/* Elections and nothing else: many campaign in one term, and voters die as they grant. */
+static void draw_votes(struct prng *prng, struct drawn *drawn)
+{
+    drawn->replicas = drawn->sim.replica.core.target_voters = PICK_32(prng, 3, 5, 5);
+    drawn->growth = 0;
+    drawn->faults = 1ull << SIM_FAULT_VOTER_CRASH | 1ull << SIM_FAULT_RACE;
+    drawn->calm_ms_max = 100;
+    drawn->sim.replica.core.heartbeat_ticks = 2;
+    drawn->sim.replica.core.election_ticks = 6;
+}
+
 struct drawn draw_world(uint64_t seed)
 {
     struct prng prng = prng_seeded(seed ^ 0x5eed5eed5eed5eedu);
@@ -208,6 +219,9 @@ struct drawn draw_world(uint64_t seed)
     case 2:
         draw_crowd(&prng, &drawn);
         break;
+    case 3:
+        draw_votes(&prng, &drawn);
+        return drawn;
     default:
         break;
     }

@@ -26,11 +26,22 @@ static void open_all(struct sim *sim, const struct drawn *drawn, struct prng *pr
     }
 }
 
+/* A machine that works in small pieces, each late, and that begins anew after a crash. */
+static uint64_t apply_ms(const struct replica *replica, const struct mortar_core_status *status,
+                         uint64_t entry_bytes)
+{
+    const uint64_t bytes = (status->last.index - status->applied) * entry_bytes;
+    const uint64_t piece_us = (uint64_t)replica->options.work_us_max[MORTAR_WORK_APPLY] +
+                              replica->options.hand_back_us_max;
+    return (bytes / replica->options.core.apply_bytes + 1) * piece_us / 1000;
+}
+
 /* Options may ask for slowness: a cap on what a source serves, a window of one small batch. What is
  * missing, at the rate that this leaves to a replica at the end of all others, is allowed for. */
 static uint64_t allowance_ms(struct sim *sim)
 {
     uint64_t missing = 0;
+    uint64_t applying_ms = 0;
     uint64_t rate = UINT64_MAX;
     struct mortar_core_status longest = {0};
     struct mortar_core_status status;
@@ -54,8 +65,10 @@ static uint64_t allowance_ms(struct sim *sim)
         if (cap != 0 && cap < rate) rate = cap;
         sim_status(sim, i, &status);
         missing += (longest.last.index - status.last.index) * entry_bytes;
+        const uint64_t late_ms = apply_ms(replica, &status, entry_bytes);
+        if (late_ms > applying_ms) applying_ms = late_ms;
     }
-    return missing * 1000 / rate;
+    return missing * 1000 / rate + applying_ms;
 }
 
 /* Nothing stands in the way any more: the group must become whole, and serve. */
