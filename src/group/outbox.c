@@ -60,6 +60,15 @@ void peer_forget_parts(struct peer *peer)
     peer->part_total = 0;
 }
 
+/* What counted for one connection of the control lane. Numbers of forwarded requests begin anywhere
+ * in each process: by those of the one before, all that the next one sends could be old. */
+static void forget_connection(struct peer *peer)
+{
+    peer_forget_parts(peer);
+    peer->forward_top = 0;
+    peer->forward_window = 0;
+}
+
 /* ---- Links ---- */
 
 uint16_t peer_version(struct mortar_core *core, const struct mortar_member_id *id,
@@ -119,7 +128,7 @@ static void link_change(struct mortar_core *core, const struct mortar_member_id 
         drop_too_new(&core->effects, member, lane, version);
     }
     core->changed = true;
-    if (!peer->up[MORTAR_LANE_CONTROL]) peer_forget_parts(peer);
+    if (!peer->up[MORTAR_LANE_CONTROL]) forget_connection(peer);
     if (!peer->up[MORTAR_LANE_CONTROL] && !peer->up[MORTAR_LANE_BULK]) peer->used = false;
     if (core->failure != MORTAR_OK) return;
     if (lane == MORTAR_LANE_CONTROL) {

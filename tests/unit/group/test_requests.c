@@ -1,4 +1,5 @@
 /* Requests and what they are told (C1), over a cluster and against a played leader. */
+#include "group/internal.h"
 #include "unit/group/cluster.h"
 #include "unit/group/scripted.h"
 #include "unit/group/solo.h"
@@ -450,6 +451,28 @@ static void a_change_that_makes_no_sense_is_answered_by_name(void **state)
     cluster_close(&cluster);
 }
 
+/* A new process numbers from elsewhere, and its bulk lane may break later than the other. */
+static void what_a_member_forwards_after_it_came_back_is_not_old(void **state)
+{
+    (void)state;
+    cluster_open(&cluster);
+    cluster_start(&cluster, 3);
+    struct mortar_core *leader = cluster.replicas[0].core;
+    struct mortar_core *follower = cluster.replicas[1].core;
+    assert_int_equal(cluster_add(&cluster, 1, 1, 7, MORTAR_REQUEST_EXECUTE), MORTAR_OK);
+    cluster_run(&cluster, 500);
+    assert_int_equal(cluster.done[1].result.status, MORTAR_OK);
+    follower->next_forward_id -= 1000;
+    for (int up = 0; up < 2; up++) {
+        mortar_core_link(leader, &cluster.replicas[1].id, MORTAR_LANE_CONTROL, up == 1);
+        mortar_core_link(follower, &cluster.replicas[0].id, MORTAR_LANE_CONTROL, up == 1);
+    }
+    assert_int_equal(cluster_add(&cluster, 1, 2, 7, MORTAR_REQUEST_EXECUTE), MORTAR_OK);
+    cluster_run(&cluster, 500);
+    assert_int_equal(cluster.done[2].result.status, MORTAR_OK);
+    cluster_close(&cluster);
+}
+
 /* Tens of thousands wait: finding each answer must not walk them all. */
 static void many_forwarded_requests_are_answered_each_once(void **state)
 {
@@ -487,6 +510,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_taken_is_refused_by_name_and_never_answered),
         cmocka_unit_test(a_change_waits_for_another_but_no_command_waits_for_it),
         cmocka_unit_test(a_change_that_makes_no_sense_is_answered_by_name),
+        cmocka_unit_test(what_a_member_forwards_after_it_came_back_is_not_old),
         cmocka_unit_test(many_forwarded_requests_are_answered_each_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
