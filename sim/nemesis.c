@@ -3,7 +3,8 @@
 
 #include <assert.h>
 
-static_assert(SIM_FAULTS < 64, "each fault has a bit in struct drawn");
+static_assert(SIM_FAULT_FIGURE_8 <= 64, "each fault before it has a bit in struct drawn");
+static_assert(SIM_FAULT_FIGURE_8 == SIM_FAULTS - 1, "it is not drawn by itself");
 
 /* ---- Choice ---- */
 
