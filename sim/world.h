@@ -37,7 +37,7 @@
 #endif
 
 /* What is done to the world: counted under its name in the last line of mortar-sim, and explained
- * for people. FIGURE_8 stands last: it is not drawn by itself, so it needs no bit in struct drawn. */
+ * for people. FIGURE_8 stands last: it is not drawn by itself, and needs no bit in struct drawn. */
 #define SIM_FAULT_TABLE(X)                                                                         \
     X(LOSS, "loss", "a frame is lost")                                                             \
     X(DUPLICATE, "duplicate", "a frame arrives twice")                                             \

@@ -141,7 +141,8 @@ MORTAR_API void mortar_core_flush(struct mortar_core *core);
 enum mortar_request_kind {
     MORTAR_REQUEST_EXECUTE = 1, /* DONE when the last command is applied, with replies. */
     MORTAR_REQUEST_FEED = 2,    /* DONE when the leader has assigned positions. */
-    MORTAR_REQUEST_CHANGE = 3   /* A membership change; DONE when it is committed. */
+    MORTAR_REQUEST_CHANGE = 3,  /* A membership change; DONE when it is committed. */
+    MORTAR_REQUEST_CLIENT = 4   /* Of a client session: mortar_core_session_*(). */
 };
 
 /* `count` commands back to back, each 4 bytes length (little-endian) and the bytes; copied.
@@ -152,6 +153,53 @@ enum mortar_request_kind {
 MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_core_submit(struct mortar_core *core, uint64_t id, enum mortar_request_kind kind,
                    struct mortar_bytes items, uint32_t count, uint32_t timeout_ms);
+
+/* ---- Client sessions (C1; thesis 6.3) ----
+ *
+ * A session belongs to the group: every member knows it, and it outlives leaders. A command of a
+ * session carries a sequence number, 1 and up, and is applied at most once, however often and
+ * wherever it is submitted: what comes again is answered by the reply of the first time, at the
+ * position of the first time. So a request of a session is sent again by itself, through changes of
+ * leader, until there is a word on it or its time is up.
+ *
+ * Bounds: the last 64 replies and 8 KiB of them are kept for a session, less those that the client
+ * says it has (`acked`); a group has 4096 sessions. A command whose reply is not kept any more ends
+ * with MORTAR_UNKNOWN when it comes again. So: at most 64 commands of a session under way. Commands
+ * submitted at one member, in order and without a failure between them, are applied in order.
+ *
+ * A session of which nothing was committed for its ttl expires, by log time: on all members at the
+ * same position. MORTAR_E_SESSION: it is not known, was closed, or has expired; the command was not
+ * applied, nor will it be. Where an earlier try of the same request may have been, it ends with
+ * MORTAR_UNKNOWN instead.
+ * Other completions and refusals: as mortar_core_submit(). */
+
+struct mortar_session_command {
+    uint64_t session;
+    uint64_t sequence; /* From 1. */
+    uint64_t acked;    /* Below `sequence`: its client has all replies up to here. */
+    struct mortar_bytes bytes;
+};
+
+/* DONE: result.first.index is the session. MORTAR_E_BUSY: the group has too many. A request that
+ * ends with MORTAR_UNKNOWN may have opened one, which expires. `ttl_ms` 1000..86400000. */
+MORTAR_API MORTAR_NODISCARD enum mortar_status mortar_core_session_open(struct mortar_core *core,
+                                                                        uint64_t id,
+                                                                        uint64_t ttl_ms,
+                                                                        uint32_t timeout_ms);
+/* DONE: OK with one reply. Copies the command. */
+MORTAR_API MORTAR_NODISCARD enum mortar_status
+mortar_core_session_execute(struct mortar_core *core, uint64_t id,
+                            const struct mortar_session_command *command, uint32_t timeout_ms);
+/* Does nothing but let it live on. */
+MORTAR_API MORTAR_NODISCARD enum mortar_status mortar_core_session_keep(struct mortar_core *core,
+                                                                        uint64_t id,
+                                                                        uint64_t session,
+                                                                        uint32_t timeout_ms);
+/* What is still under way for it ends with MORTAR_E_SESSION or MORTAR_UNKNOWN. */
+MORTAR_API MORTAR_NODISCARD enum mortar_status mortar_core_session_close(struct mortar_core *core,
+                                                                         uint64_t id,
+                                                                         uint64_t session,
+                                                                         uint32_t timeout_ms);
 
 enum mortar_read_mode {
     MORTAR_READ_LINEARIZABLE = 0, /* C2 */

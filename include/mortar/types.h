@@ -79,12 +79,14 @@ struct mortar_birth_id {
 
 /* What an entry is. The numbers stand in logs and on the wire. */
 enum mortar_entry_kind {
-    MORTAR_ENTRY_COMMAND = 1, /* The user's command: goes to the machine. */
-    MORTAR_ENTRY_NOOP = 2,    /* Opens a term (thesis 6.4 asks for one at once). */
-    MORTAR_ENTRY_CONFIG = 3,  /* A membership configuration (thesis 4). */
-    MORTAR_ENTRY_MARKER = 4,  /* A sync method's marker: goes to its provider. */
-    MORTAR_ENTRY_TIME = 5,    /* Moves the log time of an idle group. */
-    MORTAR_ENTRY_FOUND = 6    /* Entry 1 of a group: birth id and first configuration. */
+    MORTAR_ENTRY_COMMAND = 1,       /* The user's command: goes to the machine. */
+    MORTAR_ENTRY_NOOP = 2,          /* Opens a term (thesis 6.4 asks for one at once). */
+    MORTAR_ENTRY_CONFIG = 3,        /* A membership configuration (thesis 4). */
+    MORTAR_ENTRY_MARKER = 4,        /* A sync method's marker: goes to its provider. */
+    MORTAR_ENTRY_TIME = 5,          /* Moves the log time of an idle group. */
+    MORTAR_ENTRY_FOUND = 6,         /* Entry 1 of a group: birth id and first configuration. */
+    MORTAR_ENTRY_CLIENT = 7,        /* Opens, keeps or closes a client session (thesis 6.3). */
+    MORTAR_ENTRY_CLIENT_COMMAND = 8 /* A command of a client session: to the machine, once. */
 };
 
 /* One decoded entry. Borrows `bytes`. */

@@ -34,6 +34,8 @@ static const char *kind_name(uint8_t kind)
     case MORTAR_ENTRY_FOUND:
     case MORTAR_ENTRY_TIME:
     case MORTAR_ENTRY_MARKER:
+    case MORTAR_ENTRY_CLIENT:
+    case MORTAR_ENTRY_CLIENT_COMMAND:
         break;
     }
     return "entry";

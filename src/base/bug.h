@@ -78,6 +78,11 @@
       "a chunk is compared in itself, and not with the leader's sum at its end")                   \
     X(WINDOW_IGNORED, "C7", "a session asks for all that is planned, whatever its window")         \
     X(LEADER_FIRST, "C8", "a session asks the leader as it asks others")                           \
+    X(RETRY_APPLIED_TWICE, "C1",                                                                   \
+      "a command of a client session that comes again is applied again")                           \
+    X(CLIENT_GIVES_UP, "C1", "a request of a client session ends when its leader is lost")         \
+    X(EXPIRED_IS_NEVER, "C1",                                                                      \
+      "a request sent twice is said never to have happened when its session is gone")              \
     X(LEFT_IS_THE_PLAN, "C10", "what lies beyond the plan is not counted in what is left")         \
     X(LEFT_COUNTS_VERIFIED, "C10", "what is verified and waits for the log is counted as left")    \
     X(LEFT_IN_SECONDS, "C10", "the time that is left is told in seconds, not in milliseconds")     \

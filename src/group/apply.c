@@ -47,10 +47,19 @@ void work_free(struct mortar_core *core, struct mortar_work *work)
 
 #define COMMANDS_AT_ONCE 256u
 
+/* A command's place in its client session; sequence 0: it has none. */
+struct client_place {
+    uint64_t session;
+    uint64_t sequence;
+};
+
 /* What mortar_apply_reply() and mortar_apply_pause() need beside the public part. */
 struct apply_call {
     struct mortar_apply run; /* First: the machine sees this. */
     struct mortar_work *work;
+    struct mortar_entry commands[COMMANDS_AT_ONCE]; /* Gathered so far, */
+    struct client_place places[COMMANDS_AT_ONCE];
+    uint32_t count;                                /* so many. */
     struct mortar_bytes replies[COMMANDS_AT_ONCE]; /* Copies, or empty. */
     uint32_t paused_at;                            /* run.count: not paused. */
 };
@@ -84,10 +93,27 @@ static void put_reply(struct mortar_work *work, struct mortar_bytes reply)
     work->apply.replies_bytes += out.bytes;
 }
 
+/* Of an entry that has no reply of a machine. */
+static void put_status(struct mortar_work *work, enum mortar_status status)
+{
+    if (status == MORTAR_OK) {
+        put_reply(work, (struct mortar_bytes){0});
+        return;
+    }
+    if (!work->apply.collect || work->apply.replies_lost || !replies_reserve(work, 4)) return;
+    struct writer out = writer_over(work->apply.replies + work->apply.replies_bytes, 4);
+    put_u32(&out, REPLY_STATUS | (uint32_t)status);
+    work->apply.replies_bytes += out.bytes;
+}
+
 void mortar_apply_reply(struct mortar_apply *run, uint32_t i, struct mortar_bytes reply)
 {
     struct apply_call *call = (struct apply_call *)(void *)run;
     ASSERT(i < run->count);
+    const struct client_place *place = &call->places[i];
+    if (place->sequence != 0) {
+        client_table_settle(call->work->apply.clients, place->session, place->sequence, reply);
+    }
     if (!call->work->apply.collect || reply.bytes == 0) return;
     const struct mortar_allocator *allocator = call->work->allocator;
     if (reply.bytes > MORTAR_COMMAND_BYTES_LIMIT) {
@@ -114,40 +140,56 @@ void mortar_apply_pause(struct mortar_apply *run, uint32_t i)
     call->paused_at = i;
 }
 
-/* Applies the commands gathered; false when the machine paused. */
-static bool apply_commands(struct mortar_work *work, struct apply_call *call,
-                           const struct mortar_entry *commands, uint32_t count)
+static void end_command(struct mortar_work *work, struct apply_call *call, uint32_t i)
 {
+    struct apply_outcome *outcome = &work->apply.outcome;
+    const struct mortar_entry *entry = &call->commands[i];
+    const struct client_place *place = &call->places[i];
+    if (i < call->paused_at || BUG(PAUSE_SKIPS)) {
+        put_reply(work, call->replies[i]);
+        outcome->applied = entry->index;
+        outcome->time_ms = entry->time_ms;
+        outcome->commands++;
+        outcome->command_bytes += entry->bytes.bytes;
+    } else if (place->sequence != 0) {
+        client_table_abandon(work->apply.clients, place->session, place->sequence);
+    }
+    if (call->replies[i].bytes == 0) return;
+    work->allocator->release(work->allocator->context, (void *)(uintptr_t)call->replies[i].data,
+                             call->replies[i].bytes);
+}
+
+/* The machine may leave a reply empty without a word. */
+static void settle_empty(struct mortar_work *work, struct apply_call *call)
+{
+    for (uint32_t i = 0; i < call->count; i++) {
+        const struct client_place *place = &call->places[i];
+        if (place->sequence == 0) continue;
+        client_table_settle(work->apply.clients, place->session, place->sequence,
+                            (struct mortar_bytes){0});
+    }
+}
+
+/* Applies the commands gathered; false when the machine paused. */
+static bool apply_commands(struct mortar_work *work, struct apply_call *call)
+{
+    const uint32_t count = call->count;
     if (count == 0) return true;
-    call->run = (struct mortar_apply){.commands = commands,
+    call->run = (struct mortar_apply){.commands = call->commands,
                                       .count = count,
-                                      .term = commands[0].term,
+                                      .term = call->commands[0].term,
                                       .committed = work->apply.committed,
                                       .group = work->apply.group};
     call->work = work;
     call->paused_at = count;
-    if (work->machine_ops != NULL) {
-        memset(call->replies, 0, count * sizeof call->replies[0]);
-        work->machine_ops->apply(work->machine, &call->run);
-    }
-    struct apply_outcome *outcome = &work->apply.outcome;
-    for (uint32_t i = 0; i < count; i++) {
-        struct mortar_bytes reply = {0};
-        if (work->machine_ops != NULL) reply = call->replies[i];
-        if (i < call->paused_at || BUG(PAUSE_SKIPS)) {
-            put_reply(work, reply);
-            outcome->applied = commands[i].index;
-            outcome->time_ms = commands[i].time_ms;
-            outcome->commands++;
-            outcome->command_bytes += commands[i].bytes.bytes;
-        }
-        if (reply.bytes > 0) {
-            work->allocator->release(work->allocator->context, (void *)(uintptr_t)reply.data,
-                                     reply.bytes);
-        }
-    }
-    outcome->paused = call->paused_at < count;
-    return !outcome->paused;
+    memset(call->replies, 0, count * sizeof call->replies[0]);
+    settle_empty(work, call);
+    if (work->machine_ops != NULL) work->machine_ops->apply(work->machine, &call->run);
+    for (uint32_t i = 0; i < count; i++)
+        end_command(work, call, i);
+    call->count = 0;
+    work->apply.outcome.paused = call->paused_at < count;
+    return !work->apply.outcome.paused;
 }
 
 static void note_entry(struct apply_outcome *outcome, const struct mortar_entry *entry)
@@ -161,13 +203,141 @@ static void note_entry(struct apply_outcome *outcome, const struct mortar_entry 
     }
 }
 
+/* ---- Client sessions (thesis 6.3) ---- */
+
+static void gather(struct apply_call *call, const struct mortar_entry *entry,
+                   struct mortar_bytes command, struct client_place place)
+{
+    call->commands[call->count] = *entry;
+    call->commands[call->count].kind = MORTAR_ENTRY_COMMAND;
+    call->commands[call->count].bytes = command;
+    call->places[call->count] = place;
+    call->count++;
+}
+
+/* A command that is not applied leaves a word all the same. */
+static void refuse_command(struct mortar_work *work, const struct mortar_entry *entry,
+                           enum mortar_status status)
+{
+    note_entry(&work->apply.outcome, entry);
+    put_status(work, status);
+}
+
+static void repeat_reply(struct mortar_work *work, const struct mortar_entry *entry,
+                         uint64_t session, const struct client_reply *reply)
+{
+    if (reply->state == CLIENT_REPLY_DROPPED) {
+        refuse_command(work, entry, MORTAR_UNKNOWN); /* It happened; what it answered is gone. */
+        return;
+    }
+    note_entry(&work->apply.outcome, entry);
+    put_reply(work, client_reply_bytes(client_table_find(work->apply.clients, session), reply));
+}
+
+/* False when the machine paused before it. What is not applied now is dealt with after all that was
+ * gathered, so that replies stand in the order of entries. */
+static bool take_client_command(struct mortar_work *work, struct apply_call *call,
+                                const struct mortar_entry *entry)
+{
+    struct client_table *clients = work->apply.clients;
+    struct client_command command;
+    const struct client_reply *reply = NULL;
+    const struct mortar_position position = {entry->index, entry->term};
+    if (client_command_decode(entry->bytes, &command) != MORTAR_OK) {
+        if (!apply_commands(work, call)) return false;
+        refuse_command(work, entry, MORTAR_E_INVALID);
+        return true;
+    }
+    enum client_verdict verdict =
+        client_table_admit(clients, &command, position, entry->time_ms, &reply);
+    if (verdict == CLIENT_APPLY) {
+        gather(call, entry, command.command,
+               (struct client_place){command.session, command.sequence});
+        return true;
+    }
+    if (!apply_commands(work, call)) return false;
+    if (verdict == CLIENT_WAITS) {
+        verdict = client_table_admit(clients, &command, position, entry->time_ms, &reply);
+    }
+    switch (verdict) {
+    case CLIENT_APPLY:
+        gather(call, entry, command.command,
+               (struct client_place){command.session, command.sequence});
+        break;
+    case CLIENT_DUPLICATE:
+        repeat_reply(work, entry, command.session, reply);
+        break;
+    case CLIENT_UNKNOWN:
+        refuse_command(work, entry, MORTAR_E_SESSION);
+        break;
+    case CLIENT_WAITS:
+    case CLIENT_GONE:
+        refuse_command(work, entry, MORTAR_UNKNOWN);
+        break;
+    }
+    return true;
+}
+
+/* False: no memory for another session; the entry comes again. */
+static bool take_client_entry(struct mortar_work *work, const struct mortar_entry *entry)
+{
+    struct client_table *clients = work->apply.clients;
+    struct client_entry client;
+    enum mortar_status status = MORTAR_E_INVALID;
+    if (client_entry_decode(entry->bytes, &client) != MORTAR_OK) {
+        refuse_command(work, entry, status);
+        return true;
+    }
+    switch (client.verb) {
+    case CLIENT_OPEN:
+        status = client_table_open(clients, entry->index, client.ttl_ms, entry->time_ms);
+        break;
+    case CLIENT_KEEP:
+        status = client_table_keep(clients, client.session, entry->time_ms) ? MORTAR_OK
+                                                                            : MORTAR_E_SESSION;
+        break;
+    case CLIENT_CLOSE:
+        status = client_table_close(clients, client.session) ? MORTAR_OK : MORTAR_E_SESSION;
+        break;
+    }
+    if (status == MORTAR_E_NO_MEMORY) {
+        work->apply.outcome.paused = true;
+        return false;
+    }
+    refuse_command(work, entry, status);
+    return true;
+}
+
+/* ---- Runs ---- */
+
+/* False: the run ends here. */
+static bool take_entry(struct mortar_work *work, struct apply_call *call,
+                       const struct mortar_entry *entry)
+{
+    const bool is_command =
+        entry->kind == MORTAR_ENTRY_COMMAND || entry->kind == MORTAR_ENTRY_CLIENT_COMMAND;
+    const bool is_due = client_table_due(work->apply.clients, entry->time_ms);
+    const bool splits = !is_command || is_due || call->count == COMMANDS_AT_ONCE ||
+                        (call->count > 0 && entry->term != call->commands[0].term);
+    if (splits && !apply_commands(work, call)) return false;
+    if (is_due) client_table_expire(work->apply.clients, entry->time_ms);
+    if (entry->kind == MORTAR_ENTRY_MARKER) return false;
+    if (entry->kind == MORTAR_ENTRY_CLIENT) return take_client_entry(work, entry);
+    if (entry->kind == MORTAR_ENTRY_CLIENT_COMMAND) return take_client_command(work, call, entry);
+    if (is_command) {
+        gather(call, entry, entry->bytes, (struct client_place){0});
+    } else {
+        note_entry(&work->apply.outcome, entry);
+        put_reply(work, (struct mortar_bytes){0});
+    }
+    return true;
+}
+
 /* Commands of one term go together; all other kinds are only noted; a marker ends the run. */
 static void run_apply(struct mortar_work *work)
 {
-    struct mortar_entry commands[COMMANDS_AT_ONCE];
     struct apply_call call;
-    uint32_t count = 0;
-    struct apply_outcome *outcome = &work->apply.outcome;
+    call.count = 0;
     const struct mortar_log_run *run = &work->apply.run;
     struct reader in = reader_over(
         (struct mortar_bytes){mortar_buffer_data(run->buffer) + run->offset, run->bytes});
@@ -175,22 +345,9 @@ static void run_apply(struct mortar_work *work)
         struct mortar_entry entry;
         const enum mortar_status status = record_decode(&in, &entry);
         ASSERT(status == MORTAR_OK); /* Verified when it entered the log. */
-        const bool is_command = entry.kind == MORTAR_ENTRY_COMMAND;
-        const bool splits = count > 0 && (!is_command || entry.term != commands[0].term ||
-                                          count == COMMANDS_AT_ONCE);
-        if (splits) {
-            if (!apply_commands(work, &call, commands, count)) return;
-            count = 0;
-        }
-        if (entry.kind == MORTAR_ENTRY_MARKER) return;
-        if (is_command) {
-            commands[count++] = entry;
-        } else {
-            note_entry(outcome, &entry);
-            put_reply(work, (struct mortar_bytes){0});
-        }
+        if (!take_entry(work, &call, &entry)) return;
     }
-    (void)apply_commands(work, &call, commands, count);
+    (void)apply_commands(work, &call);
 }
 
 struct mortar_answer {
@@ -257,6 +414,20 @@ void apply_work_run(struct mortar_work *work)
 
 /* ---- On the group's thread ---- */
 
+struct client_table *core_client_table_new(struct mortar_core *core)
+{
+    struct client_table *clients = core_reserve(core, sizeof *clients);
+    if (clients != NULL) client_table_init(clients, &core->allocator);
+    return clients;
+}
+
+void core_client_table_free(struct mortar_core *core, struct client_table *clients)
+{
+    if (clients == NULL) return;
+    client_table_deinit(clients);
+    core_release(core, clients, sizeof *clients);
+}
+
 void apply_on_commit(struct mortar_core *core, struct mortar_position position)
 {
     ASSERT(position.index >= core->committed.index);
@@ -284,6 +455,7 @@ static void issue_run(struct mortar_core *core, const struct mortar_log_run *run
     work->apply.installs = core->installs;
     work->apply.group = core->options.group;
     work->apply.committed = core->committed.index;
+    work->apply.clients = core->clients;
     work->apply.collect = requests_wait_for_replies(core);
     work->apply.outcome.applied = run->first - 1;
     work->apply.outcome.time_ms = core->state.time_ms;
@@ -374,6 +546,8 @@ static void adopt_config(struct core_state *state, const struct apply_outcome *o
 void apply_on_work(struct mortar_core *core, struct mortar_work *work)
 {
     core->apply_running = false;
+    core_client_table_free(core, core->clients_retired);
+    core->clients_retired = NULL;
     const struct apply_outcome *outcome = &work->apply.outcome;
     if (work->apply.installs != core->installs) return;
     struct mortar_anchor_point *applied = &core->state.applied;

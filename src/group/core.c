@@ -159,6 +159,8 @@ static enum mortar_status open_raft(struct mortar_core *core)
 
 static void free_core(struct mortar_core *core)
 {
+    core_client_table_free(core, core->clients);
+    core_client_table_free(core, core->clients_retired);
     raft_close(core->raft);
     ring_deinit(&core->effects);
     ring_deinit(&core->held);
@@ -196,7 +198,9 @@ enum mortar_status mortar_core_open(const struct mortar_allocator *allocator,
     core->method = method;
     prepare(core, storage);
     core->raft_effects = core_reserve(core, DRIVE_DEPTH_MAX * sizeof *core->raft_effects);
-    const bool reserved = core->raft_effects != NULL && core_reserve_effects(core, 0);
+    core->clients = core_client_table_new(core);
+    const bool reserved =
+        core->raft_effects != NULL && core->clients != NULL && core_reserve_effects(core, 0);
     enum mortar_status status = reserved ? open_raft(core) : MORTAR_E_NO_MEMORY;
     if (status == MORTAR_OK) status = provider_open(core);
     if (status != MORTAR_OK) {

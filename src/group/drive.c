@@ -210,6 +210,8 @@ static void on_append_own(struct mortar_core *core, const struct raft_effect *ef
     switch (effect->append_own.kind) {
     case MORTAR_ENTRY_COMMAND:
     case MORTAR_ENTRY_MARKER:
+    case MORTAR_ENTRY_CLIENT:
+    case MORTAR_ENTRY_CLIENT_COMMAND:
         propose_requests(core, effect->append_own.position, effect->append_own.count);
         return;
     case MORTAR_ENTRY_NOOP:

@@ -9,6 +9,7 @@
  *   drive.c     steps raft and carries out its effects
  *   propose.c   commands become entries
  *   requests.c  who waits for what: local and forwarded requests
+ *   client_requests.c   ... of client sessions; client_table.c   what was applied of them
  *   reads.c     queries and read indexes
  *   apply.c     committed entries go to the machine; markers; the core state
  *   lease.c     what others' sessions hold back, and pruning
@@ -22,6 +23,7 @@
 #include "base/bug.h"
 #include "base/mark.h"
 #include "base/prng.h"
+#include "group/client_table.h"
 #include "group/echo.h"
 #include "group/ring.h"
 #include "mortar/core.h"
@@ -111,7 +113,8 @@ struct mortar_work {
             uint64_t committed;
             bool collect; /* Somebody waits for replies. */
             struct apply_outcome outcome;
-            uint8_t *replies; /* Per command: 4 bytes length, bytes. */
+            struct client_table *clients; /* The core's: this thread's while the run is applied. */
+            uint8_t *replies; /* Per entry: 4 bytes length, bytes; or REPLY_STATUS and no bytes. */
             size_t replies_bytes;
             size_t replies_capacity;
             bool replies_lost; /* A reply found no memory. */
@@ -151,7 +154,8 @@ struct request {
     struct mortar_member_id asker;
     enum mortar_request_kind kind;
     enum request_state state;
-    enum mortar_entry_kind entry_kind; /* COMMAND or MARKER. */
+    enum mortar_entry_kind entry_kind; /* COMMAND, MARKER, CLIENT or CLIENT_COMMAND. */
+    uint32_t sends; /* Of a client session: so often it was proposed or sent, with no word. */
     uint64_t deadline_ms;
     uint32_t count;
     struct mortar_buffer *items;
@@ -362,6 +366,8 @@ struct mortar_core {
     /* Apply. */
     struct mortar_position committed;
     struct core_state state;
+    struct client_table *clients; /* Part of it; the machine's thread has it while apply_running. */
+    struct client_table *clients_retired; /* Of before an install, still with a run; NULL: none. */
     bool apply_reading;
     bool apply_running;
     uint64_t apply_retry_ms; /* After a pause; 0: none. */
@@ -501,6 +507,9 @@ MORTAR_NODISCARD enum mortar_status requests_add_marker(struct mortar_core *core
 /* Changes the state, and with it the list that the request stands in. */
 void request_move(struct mortar_core *core, struct request *request, enum request_state state);
 void request_finish(struct mortar_core *core, struct request *request, enum mortar_status status);
+/* Adds a request that was made here. */
+MORTAR_NODISCARD enum mortar_status
+requests_add(struct mortar_core *core, const struct request *like, struct mortar_bytes items);
 bool requests_wait_for_replies(const struct mortar_core *core);
 
 /* reads.c */
@@ -526,10 +535,28 @@ void work_issue(struct mortar_core *core, struct mortar_work *work);
 struct mortar_work *work_new(struct mortar_core *core, enum work_kind kind,
                              enum mortar_work_place place);
 void work_free(struct mortar_core *core, struct mortar_work *work);
-size_t core_state_encode(const struct core_state *state, void *out, size_t capacity);
+/* Bytes that it takes; nothing is written where they are more than `capacity`. */
+size_t core_state_encode(const struct core_state *state, const struct client_table *clients,
+                         void *out, size_t capacity);
+/* Into an empty `clients`, which stays so on failure: MORTAR_E_CORRUPT, MORTAR_E_NO_MEMORY. */
 MORTAR_NODISCARD enum mortar_status core_state_decode(struct mortar_bytes in,
-                                                      struct core_state *out_state);
-#define CORE_STATE_BYTES_MAX (91u + CONFIG_ENCODED_BYTES_MAX)
+                                                      struct core_state *out_state,
+                                                      struct client_table *clients);
+MORTAR_NODISCARD struct client_table *
+core_client_table_new(struct mortar_core *core); /* NULL: no memory. */
+void core_client_table_free(struct mortar_core *core, struct client_table *clients);
+
+/* client_requests.c */
+#define REPLY_STATUS 0xffff0000u /* In place of a reply's length: and the status. */
+/* The payload of an item: of its kind, and sound. */
+bool client_item_is_sound(enum mortar_entry_kind kind, struct mortar_bytes items);
+/* A request of a client session may be sent again: what was applied is not applied twice. */
+bool client_request_goes_on(const struct request *request);
+/* What its entry came to, when that was applied. `reply` is one item of the work. */
+void client_request_settle(struct mortar_core *core, struct request *request,
+                           struct mortar_bytes reply, bool lost);
+/* Its entry was passed by an install; false: the sessions tell nothing of it. */
+bool client_request_installed(struct mortar_core *core, struct request *request);
 
 /* lease.c */
 void lease_on_message(struct mortar_core *core, const struct mortar_member_id *from,

@@ -106,6 +106,7 @@ void propose_requests(struct mortar_core *core, struct mortar_position position,
         next->first = (struct mortar_position){index, position.term};
         encode_request(next, position.term, time_ms, &index, &sum, &out);
         next->last = (struct mortar_position){index - 1, position.term};
+        next->sends++;
         request_move(core, next, REQUEST_PROPOSED);
     }
     ASSERT(index == position.index + count);

@@ -142,7 +142,7 @@ void request_finish(struct mortar_core *core, struct request *request, enum mort
 {
     request_detach(core, request);
     const bool silent = core->stopped || core->failure != MORTAR_OK;
-    if (!request->remote && request->entry_kind == MORTAR_ENTRY_COMMAND) {
+    if (!request->remote && request->entry_kind != MORTAR_ENTRY_MARKER) {
         answer_caller(core, request, status); /* A marker has no caller. */
     } else if (request->remote && !silent) {
         answer_member(core, request, status);
@@ -176,6 +176,10 @@ static uint32_t item_bytes_max(const struct mortar_core *core, const struct requ
 {
     if (like->kind == MORTAR_REQUEST_CHANGE) return CHANGE_BYTES_MAX;
     if (like->entry_kind == MORTAR_ENTRY_MARKER) return MARKER_BYTES_MAX;
+    if (like->entry_kind == MORTAR_ENTRY_CLIENT) return CLIENT_ENTRY_BYTES;
+    if (like->entry_kind == MORTAR_ENTRY_CLIENT_COMMAND) {
+        return core->options.command_bytes_max + CLIENT_COMMAND_BYTES;
+    }
     return core->options.command_bytes_max;
 }
 
@@ -186,17 +190,19 @@ static enum mortar_status check_request(const struct mortar_core *core, const st
     if (core->failure != MORTAR_OK) return MORTAR_E_FAILED;
     if (core->removed) return MORTAR_E_REMOVED;
     if (core->requests_count >= core->options.requests_max) return MORTAR_E_BUSY;
-    const uint32_t count_max =
-        like->kind == MORTAR_REQUEST_CHANGE ? CHANGES_MAX : FORWARD_COUNT_MAX;
+    uint32_t count_max = FORWARD_COUNT_MAX;
+    if (like->kind == MORTAR_REQUEST_CHANGE) count_max = CHANGES_MAX;
+    if (like->kind == MORTAR_REQUEST_CLIENT) count_max = 1;
     if (like->count == 0 || like->count > count_max) return MORTAR_E_INVALID;
     if (items.bytes > MORTAR_COMMAND_BYTES_LIMIT + 4u) return MORTAR_E_TOO_LARGE;
     enum mortar_status status = MORTAR_OK;
-    const bool sound = items_add_up(items, like->count, item_bytes_max(core, like), &status);
-    return sound ? MORTAR_OK : status;
+    if (!items_add_up(items, like->count, item_bytes_max(core, like), &status)) return status;
+    if (like->kind != MORTAR_REQUEST_CLIENT) return MORTAR_OK;
+    return client_item_is_sound(like->entry_kind, items) ? MORTAR_OK : MORTAR_E_INVALID;
 }
 
-static enum mortar_status add_request(struct mortar_core *core, const struct request *like,
-                                      struct mortar_bytes items)
+enum mortar_status requests_add(struct mortar_core *core, const struct request *like,
+                                struct mortar_bytes items)
 {
     const enum mortar_status status = check_request(core, like, items);
     if (status == MORTAR_E_BUSY) core->counters.requests_busy++;
@@ -224,12 +230,13 @@ enum mortar_status mortar_core_submit(struct mortar_core *core, uint64_t id,
                                       enum mortar_request_kind kind, struct mortar_bytes items,
                                       uint32_t count, uint32_t timeout_ms)
 {
+    if (kind == MORTAR_REQUEST_CLIENT) return MORTAR_E_INVALID;
     const struct request request = {.id = id,
                                     .kind = kind,
                                     .entry_kind = MORTAR_ENTRY_COMMAND,
                                     .deadline_ms = core->now_ms + timeout_ms,
                                     .count = count};
-    return add_request(core, &request, items);
+    return requests_add(core, &request, items);
 }
 
 enum mortar_status requests_add_marker(struct mortar_core *core, struct mortar_bytes marker)
@@ -243,7 +250,7 @@ enum mortar_status requests_add_marker(struct mortar_core *core, struct mortar_b
                                     .entry_kind = MORTAR_ENTRY_MARKER,
                                     .deadline_ms = core->now_ms + 1000,
                                     .count = 1};
-    return add_request(core, &request, (struct mortar_bytes){item, out.bytes});
+    return requests_add(core, &request, (struct mortar_bytes){item, out.bytes});
 }
 
 static enum config_change_kind wire_change_kind(enum mortar_change_kind kind)
@@ -299,20 +306,22 @@ enum mortar_status mortar_core_change(struct mortar_core *core, uint64_t id,
                                     .entry_kind = MORTAR_ENTRY_COMMAND,
                                     .deadline_ms = core->now_ms + timeout_ms,
                                     .count = count};
-    return add_request(core, &request, (struct mortar_bytes){items, out.bytes});
+    return requests_add(core, &request, (struct mortar_bytes){items, out.bytes});
 }
 
 /* ---- Forwarding ---- */
 
-static enum forward_kind forward_kind_of(enum mortar_request_kind kind)
+static enum forward_kind forward_kind_of(const struct request *request)
 {
-    switch (kind) {
+    switch (request->kind) {
     case MORTAR_REQUEST_EXECUTE:
         return FORWARD_EXECUTE;
     case MORTAR_REQUEST_FEED:
         return FORWARD_FEED;
     case MORTAR_REQUEST_CHANGE:
         return FORWARD_CHANGE;
+    case MORTAR_REQUEST_CLIENT:
+        return request->entry_kind == MORTAR_ENTRY_CLIENT ? FORWARD_CLIENT : FORWARD_CLIENT_COMMAND;
     }
     ASSERT_NEVER("checked at arrival");
     return FORWARD_EXECUTE;
@@ -325,12 +334,13 @@ static void forward(struct mortar_core *core, struct request *request,
         request->deadline_ms > core->now_ms ? request->deadline_ms - core->now_ms : 0;
     const struct forward_request message = {
         .id = core->next_forward_id++,
-        .kind = forward_kind_of(request->kind),
+        .kind = forward_kind_of(request),
         .timeout_ms = left > UINT32_MAX ? UINT32_MAX : (uint32_t)left,
         .count = request->count,
         .items = {mortar_buffer_data(request->items), mortar_buffer_bytes(request->items)},
     };
     MARK(FORWARDED);
+    request->sends++;
     request->forward_id = message.id;
     request->forwarded_to = *leader;
     request_move(core, request, REQUEST_FORWARDED);
@@ -377,9 +387,19 @@ static enum mortar_request_kind request_kind_of(enum forward_kind kind)
         return MORTAR_REQUEST_FEED;
     case FORWARD_CHANGE:
         return MORTAR_REQUEST_CHANGE;
+    case FORWARD_CLIENT:
+    case FORWARD_CLIENT_COMMAND:
+        return MORTAR_REQUEST_CLIENT;
     }
     ASSERT_NEVER("checked by the decoder");
     return MORTAR_REQUEST_EXECUTE;
+}
+
+static enum mortar_entry_kind entry_kind_of(enum forward_kind kind)
+{
+    if (kind == FORWARD_CLIENT) return MORTAR_ENTRY_CLIENT;
+    if (kind == FORWARD_CLIENT_COMMAND) return MORTAR_ENTRY_CLIENT_COMMAND;
+    return MORTAR_ENTRY_COMMAND;
 }
 
 /* True when the request with this number came from that member before, or may have come: a network
@@ -412,12 +432,12 @@ void requests_on_forward(struct mortar_core *core, const struct mortar_member_id
                                     .asker = *from,
                                     .forward_id = message->id,
                                     .kind = request_kind_of(message->kind),
-                                    .entry_kind = MORTAR_ENTRY_COMMAND,
+                                    .entry_kind = entry_kind_of(message->kind),
                                     .deadline_ms = core->now_ms + message->timeout_ms,
                                     .count = message->count};
     enum mortar_status status = MORTAR_E_NOT_LEADER;
     if (raft_role(core->raft) == MORTAR_LEADER) {
-        status = add_request(core, &request, message->items);
+        status = requests_add(core, &request, message->items);
     }
     if (status == MORTAR_OK) return;
     const struct forward_reply reply = {.id = message->id, .status = status};
@@ -453,11 +473,14 @@ void requests_on_reply(struct mortar_core *core, const struct mortar_member_id *
         MARK(FORWARD_REFUSED);
         /* It was not proposed, so it may be sent again: a moment later, or to the next leader. */
         core->route_retry_ms = core->now_ms + ROUTE_RETRY_MS;
+        request->sends--;
         request_move(core, request, REQUEST_QUEUED);
         return;
     }
     enum mortar_status status = message->status;
-    const uint32_t replies = request->kind == MORTAR_REQUEST_EXECUTE ? request->count : 0;
+    const bool answers = request->kind == MORTAR_REQUEST_EXECUTE ||
+                         request->entry_kind == MORTAR_ENTRY_CLIENT_COMMAND;
+    const uint32_t replies = answers ? request->count : 0;
     if (status == MORTAR_OK) {
         request->first = message->first;
         request->last = message->last;
@@ -473,9 +496,14 @@ void requests_on_leader_lost(struct mortar_core *core)
 {
     core->route_retry_ms = 0;
     while (core->forwarded.head != NULL) {
+        struct request *request = core->forwarded.head;
+        if (client_request_goes_on(request)) {
+            MARK(CLIENT_SENT_AGAIN);
+            request_move(core, request, REQUEST_QUEUED);
+            continue;
+        }
         MARK(FORWARD_UNKNOWN);
-        request_finish(core, core->forwarded.head,
-                       BUG(UNKNOWN_IS_LOST) ? MORTAR_E_LOST : MORTAR_UNKNOWN);
+        request_finish(core, request, BUG(UNKNOWN_IS_LOST) ? MORTAR_E_LOST : MORTAR_UNKNOWN);
     }
 }
 
@@ -486,8 +514,10 @@ void requests_on_truncate(struct mortar_core *core, uint64_t from)
     struct request *request = core->proposed.tail;
     while (request != NULL && request->last.index >= from) {
         struct request *previous = request->previous;
-        MARK(LIMBO);
-        request_move(core, request, REQUEST_LIMBO);
+        const bool goes_on = client_request_goes_on(request);
+        if (goes_on) MARK(CLIENT_CUT_GOES_ON);
+        if (!goes_on) MARK(LIMBO);
+        request_move(core, request, goes_on ? REQUEST_QUEUED : REQUEST_LIMBO);
         request = previous;
     }
     for (request = core->changes.head; request != NULL; request = request->next) {
@@ -544,7 +574,8 @@ static size_t walk_to(struct reply_walk *walk, uint64_t index)
     while (walk->index < index) {
         struct reader in = reader_over((struct mortar_bytes){walk->replies.data + walk->offset,
                                                              walk->replies.bytes - walk->offset});
-        const uint32_t bytes = get_u32(&in);
+        uint32_t bytes = get_u32(&in);
+        if (bytes >= REPLY_STATUS) bytes = 0;
         (void)get_bytes(&in, bytes);
         ASSERT(!in.failed); /* Every entry applied left one. */
         walk->offset += 4u + (size_t)bytes;
@@ -568,8 +599,20 @@ static void settle_request(struct mortar_core *core, struct request *request,
     if (term != request->first.term && !BUG(REPLY_OF_ANOTHER)) {
         /* Another entry is committed there. If an earlier one of ours was applied the batch
          * happened in part, and no definite word is true of all of it. */
+        if (client_request_goes_on(request)) {
+            request_move(core, request, REQUEST_QUEUED);
+            return;
+        }
         if (!request->touched) MARK(LIMBO_LOST);
         request_finish(core, request, request->touched ? MORTAR_UNKNOWN : MORTAR_E_LOST);
+        return;
+    }
+    if (request->kind == MORTAR_REQUEST_CLIENT) {
+        const bool lost = work->apply.replies_lost;
+        const size_t begin = lost ? 0 : walk_to(walk, first);
+        const size_t end = lost ? 0 : walk_to(walk, first + 1);
+        client_request_settle(core, request,
+                              (struct mortar_bytes){walk->replies.data + begin, end - begin}, lost);
         return;
     }
     request->touched = true;
@@ -626,6 +669,7 @@ void requests_on_installed(struct mortar_core *core, uint64_t index)
         for (struct request *request = lists[i]->head; request != NULL; request = next) {
             next = request->next;
             if (request->state == REQUEST_QUEUED || request->first.index > index) continue;
+            if (client_request_installed(core, request)) continue;
             request_finish(core, request, MORTAR_UNKNOWN);
         }
     }
@@ -660,8 +704,9 @@ static void expire_list(struct mortar_core *core, struct request_list *list)
         next = request->next;
         if (request->deadline_ms > core->now_ms) continue;
         enum mortar_status status = leader_known ? MORTAR_E_TIMEOUT : MORTAR_E_NO_LEADER;
-        if (request->state != REQUEST_QUEUED && !BUG(UNKNOWN_IS_TIMEOUT)) status = MORTAR_UNKNOWN;
-        if (request->state == REQUEST_QUEUED) MARK(EXPIRED_QUEUED);
+        const bool sent = request->state != REQUEST_QUEUED || request->sends > 0;
+        if (sent && !BUG(UNKNOWN_IS_TIMEOUT)) status = MORTAR_UNKNOWN;
+        if (!sent) MARK(EXPIRED_QUEUED);
         request_finish(core, request, status);
     }
 }
@@ -700,7 +745,7 @@ static bool cancel_in(struct mortar_core *core, struct request_list *list, uint6
     for (struct request *request = list->head; request != NULL; request = request->next) {
         if (request->remote || request->id != id) continue;
         if (request->entry_kind == MORTAR_ENTRY_MARKER) continue;
-        const bool sent = request->state != REQUEST_QUEUED;
+        const bool sent = request->state != REQUEST_QUEUED || request->sends > 0;
         if (sent) MARK(CANCELLED_UNKNOWN);
         request_finish(core, request, sent ? MORTAR_UNKNOWN : MORTAR_E_CANCELLED);
         return true;

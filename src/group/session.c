@@ -334,19 +334,13 @@ enum mortar_status mortar_sync_session_truncate(struct mortar_sync_session *sess
     return core->failure == MORTAR_OK ? MORTAR_OK : MORTAR_E_FAILED;
 }
 
-/* Machine, log base, core state and commit move in one step (C12); the caller has put the
- * machine's state in place with an exclusive job, so apply has waited since then. */
-enum mortar_status mortar_sync_session_install(struct mortar_sync_session *session,
-                                               const struct mortar_anchor_point *anchor,
-                                               struct mortar_bytes core_state)
+/* Whether the state is that of the anchor, and one that may stand here. */
+static enum mortar_status may_install(const struct mortar_core *core,
+                                      const struct mortar_anchor_point *anchor,
+                                      const struct core_state *state)
 {
-    struct mortar_core *core = session->base.core;
-    struct core_state state;
-    enum mortar_status status = may_write(core);
-    if (status == MORTAR_OK) status = core_state_decode(core_state, &state);
-    if (status != MORTAR_OK) return status;
-    if (!mortar_position_equal(state.applied.position, anchor->position) ||
-        !mortar_log_sum_equal(state.applied.sum, anchor->sum)) {
+    if (!mortar_position_equal(state->applied.position, anchor->position) ||
+        !mortar_log_sum_equal(state->applied.sum, anchor->sum)) {
         return MORTAR_E_CORRUPT;
     }
     if (anchor->position.index < core->committed.index) return MORTAR_E_INVALID;
@@ -356,13 +350,49 @@ enum mortar_status mortar_sync_session_install(struct mortar_sync_session *sessi
     }
     if (anchor->position.term > raft_term(core->raft)) return MORTAR_E_INVALID;
     if (core->state.birth_known &&
-        memcmp(&core->state.birth, &state.birth, sizeof state.birth) != 0) {
+        memcmp(&core->state.birth, &state->birth, sizeof state->birth) != 0) {
         return MORTAR_E_BIRTH;
     }
+    return MORTAR_OK;
+}
+
+/* A run under way keeps the sessions that it began with until it is over. */
+static void replace_clients(struct mortar_core *core, struct client_table *clients)
+{
+    struct client_table *before = core->clients;
+    core->clients = clients;
+    if (core->apply_running && core->clients_retired == NULL) {
+        core->clients_retired = before;
+    } else {
+        core_client_table_free(core, before);
+    }
+}
+
+/* Machine, log base, core state and commit move in one step (C12); the caller has put the
+ * machine's state in place with an exclusive job, so apply has waited since then. */
+enum mortar_status mortar_sync_session_install(struct mortar_sync_session *session,
+                                               const struct mortar_anchor_point *anchor,
+                                               struct mortar_bytes core_state)
+{
+    struct mortar_core *core = session->base.core;
+    struct core_state state;
+    enum mortar_status status = may_write(core);
+    struct client_table *clients = core_client_table_new(core);
+    if (status == MORTAR_OK && clients == NULL) status = MORTAR_E_NO_MEMORY;
+    if (status == MORTAR_OK) status = core_state_decode(core_state, &state, clients);
+    if (status == MORTAR_OK) status = may_install(core, anchor, &state);
+    if (status != MORTAR_OK) {
+        core_client_table_free(core, clients);
+        return status;
+    }
     log_reset(core, anchor);
-    if (core->failure != MORTAR_OK) return MORTAR_E_FAILED;
+    if (core->failure != MORTAR_OK) {
+        core_client_table_free(core, clients);
+        return MORTAR_E_FAILED;
+    }
     const bool birth_was_known = core->state.birth_known;
     core->state = state;
+    replace_clients(core, clients);
     core->machine_held = false;
     core->installs++;
     requests_on_installed(core, anchor->position.index);

@@ -102,9 +102,11 @@ struct read_reply {
 };
 
 enum forward_kind {
-    FORWARD_EXECUTE = 1, /* Commands; answered when the last of them is applied. */
-    FORWARD_FEED = 2,    /* Commands; answered when positions are assigned. */
-    FORWARD_CHANGE = 3   /* config_change records. */
+    FORWARD_EXECUTE = 1,       /* Commands; answered when the last of them is applied. */
+    FORWARD_FEED = 2,          /* Commands; answered when positions are assigned. */
+    FORWARD_CHANGE = 3,        /* config_change records. */
+    FORWARD_CLIENT = 4,        /* A client_entry (wire/client.h); answered when it is applied. */
+    FORWARD_CLIENT_COMMAND = 5 /* A client_command; likewise. */
 };
 
 /* 17 bytes, then `count` items, each 4 bytes length and the bytes. */

@@ -4,12 +4,13 @@
 #include "base/assert.h"
 #include "base/hash.h"
 
-_Static_assert(MORTAR_ENTRY_COMMAND == 1 && MORTAR_ENTRY_FOUND == 6, "kinds are 1..6");
+_Static_assert(MORTAR_ENTRY_COMMAND == 1 && MORTAR_ENTRY_CLIENT_COMMAND == 8, "kinds are 1..8");
 
 static bool entry_is_sound(const struct mortar_entry *entry)
 {
     return entry->index >= 1 && entry->term >= 1 && entry->kind >= MORTAR_ENTRY_COMMAND &&
-           entry->kind <= MORTAR_ENTRY_FOUND && entry->bytes.bytes <= MORTAR_COMMAND_BYTES_LIMIT;
+           entry->kind <= MORTAR_ENTRY_CLIENT_COMMAND &&
+           entry->bytes.bytes <= MORTAR_COMMAND_BYTES_LIMIT;
 }
 
 void record_encode(const struct mortar_entry *entry, struct writer *out)
@@ -40,7 +41,8 @@ static inline bool record_parse(const uint8_t *data, size_t bytes, struct mortar
     memcpy(&out_entry->time_ms, data + 32, 8);
     memcpy(&payload_bytes, data + 40, 4);
     memcpy(&kind_and_zero, data + 44, 4);
-    if (kind_and_zero < MORTAR_ENTRY_COMMAND || kind_and_zero > MORTAR_ENTRY_FOUND) return false;
+    if (kind_and_zero < MORTAR_ENTRY_COMMAND || kind_and_zero > MORTAR_ENTRY_CLIENT_COMMAND)
+        return false;
     if (payload_bytes > bytes - RECORD_HEADER_BYTES) return false;
     out_entry->kind = (enum mortar_entry_kind)kind_and_zero;
     out_entry->bytes = (struct mortar_bytes){data + RECORD_HEADER_BYTES, payload_bytes};

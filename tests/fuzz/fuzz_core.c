@@ -199,7 +199,7 @@ static uint32_t write_records(struct writer *out, struct mortar_anchor_point aft
         struct mortar_entry entry = {.index = after.position.index + 1,
                                      .term = after.position.term,
                                      .time_ms = time_ms++,
-                                     .kind = (enum mortar_entry_kind)(1 + get_u8(&play.in) % 6)};
+                                     .kind = (enum mortar_entry_kind)(1 + get_u8(&play.in) % 8)};
         if (entry.index == 0) return i;
         entry.term += get_u8(&play.in) % 2;
         if (entry.term == 0 || entry.term > term_max) entry.term = term_max;
@@ -215,6 +215,21 @@ static uint32_t write_records(struct writer *out, struct mortar_anchor_point aft
             if (get_u8(&play.in) % 2 == 0) config.members[0].id = play.core->options.self;
             if (config_is_sound(&config)) config_encode(&config, &config_out);
             entry.bytes = (struct mortar_bytes){config_bytes, config_out.bytes};
+        } else if (entry.kind == MORTAR_ENTRY_CLIENT && get_u8(&play.in) % 4 != 0) {
+            static uint8_t client_bytes[CLIENT_ENTRY_BYTES];
+            struct writer client_out = writer_over(client_bytes, sizeof client_bytes);
+            client_entry_encode(&(struct client_entry){.verb = CLIENT_OPEN, .ttl_ms = 1000},
+                                &client_out);
+            entry.bytes = (struct mortar_bytes){client_bytes, client_out.bytes};
+        } else if (entry.kind == MORTAR_ENTRY_CLIENT_COMMAND && get_u8(&play.in) % 4 != 0) {
+            static uint8_t command_bytes[CLIENT_COMMAND_BYTES];
+            struct writer command_out = writer_over(command_bytes, sizeof command_bytes);
+            const uint64_t sequence = 1 + number() % 8;
+            client_command_encode(&(struct client_command){.session = 1 + number() % 16,
+                                                           .sequence = sequence,
+                                                           .acked = number() % sequence},
+                                  &command_out);
+            entry.bytes = (struct mortar_bytes){command_bytes, command_out.bytes};
         } else {
             entry.bytes = get_bytes(&play.in, get_u8(&play.in) % (play.in.bytes / 4 + 1));
         }
@@ -387,12 +402,13 @@ static void append_to_log(void)
 
 static void install(void)
 {
-    static uint8_t bytes[CORE_STATE_BYTES_MAX];
+    static uint8_t bytes[256 + CONFIG_ENCODED_BYTES_MAX];
     static struct core_state state;
+    const struct client_table none = {.due_ms = UINT64_MAX};
     state = play.core->state;
     state.applied = anchor();
     if (state.config_index == 0) return;
-    const size_t size = core_state_encode(&state, bytes, sizeof bytes);
+    const size_t size = core_state_encode(&state, &none, bytes, sizeof bytes);
     (void)mortar_sync_session_install(scripted.session, &state.applied,
                                       (struct mortar_bytes){bytes, size});
 }

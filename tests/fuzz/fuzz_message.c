@@ -4,6 +4,7 @@
 #include "fuzz/law.h"
 #include "unit/wire/codec.h"
 #include "wire/bond.h"
+#include "wire/client.h"
 #include "wire/frame.h"
 #include "wire/message.h"
 
@@ -29,6 +30,12 @@ CODEC(bond_members);
 CODEC(bond_refuse);
 CODEC(bond_ping);
 CODEC(bond_departure);
+CODEC(client_entry);
+CODEC(client_command);
+
+/* They travel in entries, and have no type on the wire. */
+#define TYPE_CLIENT_ENTRY   126u
+#define TYPE_CLIENT_COMMAND 127u
 
 #define SYNC_CHECKSUM_OFFSET 16u
 
@@ -55,6 +62,8 @@ static const struct codec *const codecs[128] = {
     [BOND_PONG] = &bond_ping_codec,
     [BOND_DEPARTURE] = &bond_departure_codec,
     [BOND_MEMBERS] = &bond_members_codec,
+    [TYPE_CLIENT_ENTRY] = &client_entry_codec,
+    [TYPE_CLIENT_COMMAND] = &client_command_codec,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -275,6 +275,61 @@ static void make_handshakes(void)
     }
 }
 
+static void *reserve(void *context, size_t bytes)
+{
+    (void)context;
+    return malloc(bytes);
+}
+
+static void *resize(void *context, void *old, size_t old_bytes, size_t new_bytes)
+{
+    (void)context;
+    (void)old_bytes;
+    return realloc(old, new_bytes);
+}
+
+static void release(void *context, void *old, size_t bytes)
+{
+    (void)context;
+    (void)bytes;
+    free(old);
+}
+
+static const struct mortar_allocator allocator = {reserve, resize, release, NULL};
+
+/* Two, the first with a reply and one that was dropped. */
+static void make_sessions(struct client_table *clients)
+{
+    static const uint8_t large[CLIENT_REPLY_BYTES_MAX + 1];
+    const struct client_reply *reply;
+    for (uint64_t id = 7; id < 9; id++) {
+        if (client_table_open(clients, id, 60000, id) != MORTAR_OK) exit(EXIT_FAILURE);
+    }
+    for (uint64_t sequence = 1; sequence < 3; sequence++) {
+        const struct client_command command = {.session = 7, .sequence = sequence};
+        const struct mortar_position position = {10 + sequence, 2};
+        (void)client_table_admit(clients, &command, position, 9, &reply);
+        client_table_settle(clients, 7, sequence,
+                            (struct mortar_bytes){large, sequence == 1 ? 3 : sizeof large});
+    }
+}
+
+static void make_clients(void)
+{
+    struct writer out = begin(126);
+    client_entry_encode(&(struct client_entry){.verb = CLIENT_OPEN, .ttl_ms = 5000}, &out);
+    save("message", "client_open", &out);
+    out = begin(126);
+    client_entry_encode(&(struct client_entry){.verb = CLIENT_CLOSE, .session = 7}, &out);
+    save("message", "client_close", &out);
+    out = begin(127);
+    client_command_encode(
+        &(struct client_command){
+            .session = 7, .sequence = 2, .acked = 1, .command = {(const uint8_t *)"put", 3}},
+        &out);
+    save("message", "client_command", &out);
+}
+
 static void make_states(void)
 {
     static struct found found;
@@ -292,8 +347,14 @@ static void make_states(void)
                                 .config = found.config,
                                 .birth = found.birth};
     out = writer_over(block, sizeof block);
-    out.bytes = core_state_encode(&state, block, sizeof block);
+    struct client_table clients;
+    client_table_init(&clients, &allocator);
+    out.bytes = core_state_encode(&state, &clients, block, sizeof block);
     save("core_state", "one", &out);
+    make_sessions(&clients);
+    out.bytes = core_state_encode(&state, &clients, block, sizeof block);
+    save("core_state", "sessions", &out);
+    client_table_deinit(&clients);
 }
 
 int main(int argc, char **argv)
@@ -314,6 +375,7 @@ int main(int argc, char **argv)
     make_config("plain", 3, false);
     make_config("joint", 3, true);
     make_handshakes();
+    make_clients();
     make_states();
     return EXIT_SUCCESS;
 }

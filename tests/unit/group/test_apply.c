@@ -1,5 +1,6 @@
 /* Committed entries go to the machine: in order, in runs of one term, split at markers, once. */
 #include "group/internal.h"
+#include "unit/group/core_bytes.h"
 #include "unit/group/scripted.h"
 #include "unit/group/solo.h"
 #include "unit/test.h"
@@ -50,6 +51,8 @@ static void watch(void *machine, struct mortar_apply *run)
 static const struct mortar_machine_ops watch_ops = {MORTAR_MACHINE_OPS_INIT, .name = "watcher",
                                                     .epoch = 1, .apply = watch};
 
+static struct client_table clients; /* None. */
+
 static struct mortar_work work_over(struct watcher *watcher, uint64_t first, uint64_t last)
 {
     struct mortar_work work = {.kind = WORK_APPLY,
@@ -57,6 +60,7 @@ static struct mortar_work work_over(struct watcher *watcher, uint64_t first, uin
                                .machine = watcher,
                                .allocator = cluster_allocator()};
     work.apply.run = solo_run(&solo, first, last);
+    work.apply.clients = &clients;
     work.apply.collect = true;
     work.apply.outcome.applied = first - 1;
     return work;
@@ -73,6 +77,7 @@ static void begin_log(void)
 {
     memset(&solo, 0, sizeof solo);
     cluster_count_anew();
+    client_table_init(&clients, cluster_allocator());
 }
 
 static void a_run_is_cut_where_the_term_changes(void **state)
@@ -225,11 +230,11 @@ static void a_work_that_an_install_overtook_is_ignored(void **state)
     assert_int_equal(solo.held_count, 1);
     solo_append(&solo, 16, 15, 15, 15);
     assert_non_null(scripted.session);
-    static uint8_t bytes[CORE_STATE_BYTES_MAX];
+    static uint8_t bytes[CORE_BYTES_MAX];
     struct core_state core_state = {
         .applied = solo.points[12], .time_ms = 1, .config_index = 2, .birth = {{42}}};
     core_state.config = solo_config(&solo);
-    const size_t size = core_state_encode(&core_state, bytes, sizeof bytes);
+    const size_t size = core_bytes(&core_state, bytes, sizeof bytes);
     assert_int_equal(mortar_sync_session_install(scripted.session, &solo.points[12],
                                                  (struct mortar_bytes){bytes, size}),
                      MORTAR_OK);

@@ -1,5 +1,6 @@
 /* The core state as bytes: foreign when a session installs it. */
 #include "group/internal.h"
+#include "unit/group/core_bytes.h"
 #include "unit/group/scripted.h"
 #include "unit/group/solo.h"
 #include "unit/test.h"
@@ -30,9 +31,9 @@ static void what_is_encoded_decodes_to_the_same(void **state)
     (void)state;
     const struct core_state in = sample();
     struct core_state out;
-    static uint8_t bytes[CORE_STATE_BYTES_MAX];
-    const size_t size = core_state_encode(&in, bytes, sizeof bytes);
-    assert_int_equal(core_state_decode((struct mortar_bytes){bytes, size}, &out), MORTAR_OK);
+    static uint8_t bytes[CORE_BYTES_MAX];
+    const size_t size = core_bytes(&in, bytes, sizeof bytes);
+    assert_int_equal(core_bytes_read((struct mortar_bytes){bytes, size}, &out), MORTAR_OK);
     assert_true(mortar_position_equal(out.applied.position, in.applied.position));
     assert_true(mortar_log_sum_equal(out.applied.sum, in.applied.sum));
     assert_int_equal(out.time_ms, in.time_ms);
@@ -47,21 +48,20 @@ static void every_prefix_is_refused_and_leaves_the_output(void **state)
 {
     (void)state;
     const struct core_state in = sample();
-    static uint8_t bytes[CORE_STATE_BYTES_MAX];
-    const size_t size = core_state_encode(&in, bytes, sizeof bytes);
+    static uint8_t bytes[CORE_BYTES_MAX];
+    const size_t size = core_bytes(&in, bytes, sizeof bytes);
     for (size_t cut = 0; cut < size; cut++) {
         uint8_t *copy = malloc(cut + 1); /* Its end is watched. */
         assert_non_null(copy);
         memcpy(copy, bytes, cut);
         struct core_state out = {.time_ms = 77};
-        assert_int_equal(core_state_decode((struct mortar_bytes){copy, cut}, &out),
-                         MORTAR_E_CORRUPT);
+        assert_int_equal(core_bytes_read((struct mortar_bytes){copy, cut}, &out), MORTAR_E_CORRUPT);
         assert_int_equal(out.time_ms, 77);
         free(copy);
     }
     bytes[size] = 0;
     struct core_state out;
-    assert_int_equal(core_state_decode((struct mortar_bytes){bytes, size + 1}, &out),
+    assert_int_equal(core_bytes_read((struct mortar_bytes){bytes, size + 1}, &out),
                      MORTAR_E_CORRUPT);
 }
 
@@ -69,15 +69,15 @@ static void a_changed_byte_is_refused_or_read_as_it_stands(void **state)
 {
     (void)state;
     const struct core_state in = sample();
-    static uint8_t bytes[CORE_STATE_BYTES_MAX];
-    static uint8_t again[CORE_STATE_BYTES_MAX];
-    const size_t size = core_state_encode(&in, bytes, sizeof bytes);
+    static uint8_t bytes[CORE_BYTES_MAX];
+    static uint8_t again[CORE_BYTES_MAX];
+    const size_t size = core_bytes(&in, bytes, sizeof bytes);
     for (size_t place = 0; place < size; place++) {
         for (uint32_t bit = 0; bit < 8; bit++) {
             bytes[place] ^= (uint8_t)(1u << bit);
             struct core_state out;
-            if (core_state_decode((struct mortar_bytes){bytes, size}, &out) == MORTAR_OK) {
-                assert_int_equal(core_state_encode(&out, again, sizeof again), size);
+            if (core_bytes_read((struct mortar_bytes){bytes, size}, &out) == MORTAR_OK) {
+                assert_int_equal(core_bytes(&out, again, sizeof again), size);
                 assert_memory_equal(again, bytes, size);
             }
             bytes[place] ^= (uint8_t)(1u << bit);
@@ -89,13 +89,13 @@ static void a_configuration_behind_the_state_or_none_is_refused(void **state)
 {
     (void)state;
     static const uint64_t indexes[] = {0, 71, UINT64_MAX};
-    static uint8_t bytes[CORE_STATE_BYTES_MAX];
+    static uint8_t bytes[CORE_BYTES_MAX];
     for (size_t i = 0; i < sizeof indexes / sizeof indexes[0]; i++) {
         struct core_state in = sample();
         struct core_state out;
         in.config_index = indexes[i];
-        const size_t size = core_state_encode(&in, bytes, sizeof bytes);
-        assert_int_equal(core_state_decode((struct mortar_bytes){bytes, size}, &out),
+        const size_t size = core_bytes(&in, bytes, sizeof bytes);
+        assert_int_equal(core_bytes_read((struct mortar_bytes){bytes, size}, &out),
                          MORTAR_E_CORRUPT);
     }
 }
@@ -109,7 +109,7 @@ static void a_short_block_is_told_how_much_it_takes(void **state)
     solo_open(&solo);
     solo_follow(&solo);
     const struct mortar_sync *sync = mortar_sync_of_provider(scripted.provider);
-    uint8_t bytes[CORE_STATE_BYTES_MAX];
+    uint8_t bytes[CORE_BYTES_MAX];
     size_t needed = 0;
     assert_int_equal(mortar_sync_core_state(sync, bytes, 3, &needed), MORTAR_E_NO_SPACE);
     size_t got = 0;
@@ -117,7 +117,7 @@ static void a_short_block_is_told_how_much_it_takes(void **state)
     assert_int_equal(mortar_sync_core_state(sync, bytes, needed, &got), MORTAR_OK);
     assert_int_equal(got, needed);
     struct core_state out;
-    assert_int_equal(core_state_decode((struct mortar_bytes){bytes, got}, &out), MORTAR_OK);
+    assert_int_equal(core_bytes_read((struct mortar_bytes){bytes, got}, &out), MORTAR_OK);
     assert_int_equal(out.applied.position.index, 2);
     assert_int_equal(out.config.count, 3);
     assert_int_equal(out.birth.bytes[0], 42);

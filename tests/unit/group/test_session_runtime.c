@@ -1,5 +1,6 @@
 /* The runtime under a session (mortar/sync.h): what it may write, what reaches it, how it ends. */
 #include "group/internal.h"
+#include "unit/group/core_bytes.h"
 #include "unit/group/scripted.h"
 #include "unit/group/solo.h"
 #include "unit/test.h"
@@ -139,12 +140,12 @@ static size_t core_state_at(uint64_t index, uint8_t *out, size_t capacity)
                                     .birth_known = true,
                                     .birth = {{42}}};
     core_state.config = solo_config(&solo);
-    return core_state_encode(&core_state, out, capacity);
+    return core_bytes(&core_state, out, capacity);
 }
 
 static enum mortar_status install(uint64_t index)
 {
-    static uint8_t bytes[CORE_STATE_BYTES_MAX];
+    static uint8_t bytes[CORE_BYTES_MAX];
     const size_t size = core_state_at(index, bytes, sizeof bytes);
     const enum mortar_status status = mortar_sync_session_install(
         scripted.session, &solo.points[index], (struct mortar_bytes){bytes, size});
@@ -175,7 +176,7 @@ static void an_install_of_another_group_or_of_other_bytes_is_refused(void **stat
 {
     (void)state;
     open_session(5, 15);
-    static uint8_t bytes[CORE_STATE_BYTES_MAX];
+    static uint8_t bytes[CORE_BYTES_MAX];
     const size_t size = core_state_at(12, bytes, sizeof bytes);
     const struct mortar_bytes whole = {bytes, size};
     struct mortar_sync_session *session = scripted.session;

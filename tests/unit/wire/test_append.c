@@ -82,7 +82,7 @@ static void run_that_breaks_the_order_is_refused(void **state)
         {"the length reaches into the next record", 40, 1},
         {"the length reaches beyond the end", 43, 1},
         {"the kind is 0", 44, 0},
-        {"the kind is 7", 44, 7},
+        {"the kind is 9", 44, 9},
         {"a zero is none", 46, 1},
     };
     uint8_t run[1024];

@@ -80,7 +80,7 @@ static void fields_out_of_range_are_refused(void **state)
         {24, 0}, /* Term 0. */
         {40, 1}, /* A payload that is not there. */
         {43, 1}, /* One beyond the limit: 16 MiB and more. */
-        {44, 0}, {44, 7}, {45, 1}, {46, 1}, {47, 1},
+        {44, 0}, {44, 9}, {45, 1}, {46, 1}, {47, 1},
     };
     uint8_t good[RECORD_HEADER_BYTES] = {[16] = 1, [24] = 1, [44] = 1};
     struct mortar_entry entry;
