@@ -1,6 +1,6 @@
 # A thin front of meson and ninja; `make help` lists what there is.
 .DEFAULT_GOAL := all
-.PHONY: all deps demo test test-long sim-bugs check bench bench-group fuzz install format clean help
+.PHONY: all deps demo test test-long sim-bugs check bench bench-group bench-elections fuzz install format clean help
 
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
@@ -33,8 +33,11 @@ check: deps ## clang-tidy, cppcheck, iwyu and the quick checks
 bench: deps all ## every benchmark; BENCH_JSON=file appends JSON lines
 	@bench/run.sh
 
-bench-group: deps all ## the benchmarks of one group: commit, replay, sources
+bench-group: deps all ## the benchmarks of one group: commit, read, replay, sources
 	@bench/run.sh group
+
+bench-elections: deps all ## failover, and ten minutes of load without an election
+	@bench/run.sh elections
 
 fuzz: deps ## every fuzz target for FUZZ_SECONDS=60
 	@tools/setup.sh fuzz && ninja -C build/fuzz
@@ -51,4 +54,4 @@ clean: ## remove build/
 	rm -rf build
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'

@@ -1,41 +1,31 @@
 #define _GNU_SOURCE
-/* bench/bench_group.c - what a group reaches over TLS on loopback: how fast it commits, and how
- * fast a member with nothing catches up by log replay. bench/README.md says what a case measures.
+/* bench/bench_group.c - what a group reaches over TLS on loopback: how fast it commits and answers
+ * queries, and how fast a member with nothing catches up by log replay. bench/README.md says what a
+ * case measures.
  *
  * Every member is a process of its own (bench/member.h). The text that is replayed is the same
  * for all cases of one entry size: a leader that alone votes, and three followers, are loaded once;
  * members with nothing join them one after the other, first with all three followers as sources,
  * then with one.
  */
+#include "bench/group.h"
 #include "bench/member.h"
 #include "bench/report.h"
 #include "bench/tls_reference.h"
-#include "mortar/node.h"
 
-#include <ftw.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    RUNS_MAX = 9,
-    GROUP_MAX = 4, /* The leader and three followers. */
-    PATH_BYTES = 128,
+    REPLAY_MEMBERS = 4, /* The leader and three followers. */
     COMMIT_BYTES = 100,
     COMMIT_MS = 2500,
     CAP_BYTES_PER_SECOND = 100000000
 };
 
 #define REFERENCE_BYTES (512ull * 1024 * 1024)
-
-struct bench {
-    char folder[PATH_BYTES];
-    char key_file[PATH_BYTES];
-    struct member members[GROUP_MAX];
-    uint32_t member_count;
-    uint32_t directories;
-    uint32_t runs;
-};
 
 /* What several catch-ups alike came to; medians. */
 struct outcome {
@@ -54,74 +44,72 @@ struct replay_case {
     bool with_cap;    /* Measures the case `sources`, too. */
 };
 
-static bool start_member(struct bench *bench, struct member *member, uint32_t voters)
-{
-    char directory[PATH_BYTES + 16];
-    char peers[GROUP_MAX * MEMBER_ADDRESS_MAX] = "";
-    size_t used = 0;
-    (void)snprintf(directory, sizeof directory, "%s/%u", bench->folder, bench->directories++);
-    for (uint32_t i = 0; i < bench->member_count; i++)
-        used += (size_t)snprintf(peers + used, sizeof peers - used, "%s%s", i > 0 ? "," : "",
-                                 bench->members[i].address);
-    return member_start(member, directory, bench->key_file, voters, peers);
-}
-
-static void stop_group(struct bench *bench)
-{
-    while (bench->member_count > 0)
-        member_stop(&bench->members[--bench->member_count]);
-}
-
-/* A leader and `count - 1` others, all with an empty log. */
-static bool start_group(struct bench *bench, uint32_t count, uint32_t voters)
-{
-    char answer[MEMBER_LINE_MAX];
-    while (bench->member_count < count) {
-        struct member *member = &bench->members[bench->member_count];
-        if (!start_member(bench, member, voters)) return false;
-        bench->member_count++;
-        if (!member_ask(member, answer, bench->member_count == 1 ? "found" : "join")) return false;
-    }
-    return member_ask(&bench->members[0], answer, "members %u", count) &&
-           member_ask(&bench->members[0], answer, "voters %u", voters);
-}
-
 /* ---- commit ---- */
 
-static bool bench_commit(struct bench *bench, uint32_t depth)
+/* Fills in the medians of several closed loops at `member`. */
+static bool measure_loop(const struct bench *bench, struct member *member, const char *word,
+                         uint32_t depth, struct report *report)
 {
     double rates[RUNS_MAX];
     double p50s[RUNS_MAX];
     double p99s[RUNS_MAX];
     char answer[MEMBER_LINE_MAX];
-    char name[32];
     for (uint32_t run = 0; run < bench->runs; run++) {
         double numbers[3];
-        if (!member_ask(&bench->members[0], answer, "commit %u %u %u", depth, COMMIT_BYTES,
-                        COMMIT_MS) ||
+        if (!member_ask(member, answer, "%s %u %u %u", word, depth, COMMIT_BYTES, COMMIT_MS) ||
             !member_numbers(answer, numbers, 3))
             return false;
         rates[run] = numbers[0];
         p50s[run] = numbers[1];
         p99s[run] = numbers[2];
     }
+    report->value = report_median(rates, bench->runs);
+    report->p50_us = report_median(p50s, bench->runs);
+    report->p99_us = report_median(p99s, bench->runs);
+    report->min = rates[0];
+    report->max = rates[bench->runs - 1];
+    report->runs = bench->runs;
+    return true;
+}
+
+static bool bench_commit(struct bench *bench, uint32_t depth)
+{
+    char name[32];
     (void)snprintf(name, sizeof name, "commit_%u", depth);
     struct report report = {REPORT_INIT, .bench = "group", .name = name, .unit = "1/s"};
-    report.value = report_median(rates, bench->runs);
-    report.p50_us = report_median(p50s, bench->runs);
-    report.p99_us = report_median(p99s, bench->runs);
-    report.min = rates[0];
-    report.max = rates[bench->runs - 1];
-    report.runs = bench->runs;
+    if (!measure_loop(bench, &bench->members[0], "commit", depth, &report)) return false;
+    report_print(&report);
+    return true;
+}
+
+/* On a follower. The reference asks the same machine, and nobody else. */
+static bool bench_read(struct bench *bench, uint32_t depth)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "read_%u", depth);
+    struct report local = {REPORT_INIT};
+    struct report report = {REPORT_INIT, .bench = "group", .name = name, .unit = "1/s"};
+    if (!measure_loop(bench, &bench->members[1], "readlocal", depth, &local) ||
+        !measure_loop(bench, &bench->members[1], "read", depth, &report))
+        return false;
+    report.reference = local.value;
+    report.ratio = report.value / local.value;
     report_print(&report);
     return true;
 }
 
 static bool bench_commits(struct bench *bench)
 {
-    const bool good = start_group(bench, 3, 3) && bench_commit(bench, 1) &&
+    const bool good = bench_start_group(bench, 3, 3) && bench_commit(bench, 1) &&
                       bench_commit(bench, 64) && bench_commit(bench, 256);
-    stop_group(bench);
+    bench_stop_group(bench);
+    return good;
+}
+
+static bool bench_reads(struct bench *bench)
+{
+    const bool good = bench_start_group(bench, 3, 3) && bench_read(bench, 64);
+    bench_stop_group(bench);
     return good;
 }
 
@@ -133,7 +121,7 @@ static bool catch_up_once(struct bench *bench, uint64_t index, struct member_cat
     struct member laggard = {0};
     char answer[MEMBER_LINE_MAX];
     double numbers[MEMBER_CATCHUP_NUMBERS];
-    bool good = start_member(bench, &laggard, 1) &&
+    bool good = bench_start_member(bench, &laggard, 1) &&
                 member_ask(&laggard, answer, "catchup %" PRIu64, index) &&
                 member_numbers(answer, numbers, MEMBER_CATCHUP_NUMBERS);
     if (good)
@@ -268,7 +256,7 @@ static bool measure_replay(struct bench *bench, const struct replay_case *what)
     double rate_3src = 0;
     struct outcome outcome = {0};
     if (!reference_measure(bench, &reference)) return false;
-    if (!start_group(bench, GROUP_MAX, 1) || !load(bench, what, &index)) return false;
+    if (!bench_start_group(bench, REPLAY_MEMBERS, 1) || !load(bench, what, &index)) return false;
     /* Uncounted: on a virtual machine memory that the guest never had is made by its host at the
      * first touch, several times slower than after it. */
     if (!catch_up(bench, 1, index, what->entries, &outcome)) return false;
@@ -293,19 +281,11 @@ static bool measure_replay(struct bench *bench, const struct replay_case *what)
 static bool bench_replay(struct bench *bench, const struct replay_case *what)
 {
     const bool good = measure_replay(bench, what);
-    stop_group(bench);
+    bench_stop_group(bench);
     return good;
 }
 
 /* ---- all ---- */
-
-static int remove_one(const char *path, const struct stat *what, int type, struct FTW *place)
-{
-    (void)what;
-    (void)type;
-    (void)place;
-    return remove(path);
-}
 
 static bool run(struct bench *bench, const char *only)
 {
@@ -321,6 +301,7 @@ static bool run(struct bench *bench, const char *only)
                                              .with_cap = true};
     report_heading("group");
     if ((!only || strcmp(only, "commit") == 0) && !bench_commits(bench)) return false;
+    if ((!only || strcmp(only, "read") == 0) && !bench_reads(bench)) return false;
     if ((!only || strcmp(only, "replay_100b") == 0) && !bench_replay(bench, &small)) return false;
     if ((!only || strcmp(only, "replay_4k") == 0) && !bench_replay(bench, &large)) return false;
     return true;
@@ -328,25 +309,5 @@ static bool run(struct bench *bench, const char *only)
 
 int main(int count, char **words)
 {
-    if (count > 2 && strcmp(words[1], MEMBER_WORD) == 0) return member_main(count - 2, words + 2);
-    struct bench bench = {.folder = "/tmp/mortar-bench-XXXXXX", .runs = 3};
-    const char *runs = getenv("BENCH_RUNS");
-    if (runs) bench.runs = (uint32_t)strtoul(runs, NULL, 10);
-    if (bench.runs < 1 || bench.runs > RUNS_MAX || count > 2) {
-        (void)fprintf(stderr,
-                      "usage: bench_group [commit|replay_100b|replay_4k]; BENCH_RUNS=1..%d\n",
-                      RUNS_MAX);
-        return 2;
-    }
-    if (!mkdtemp(bench.folder)) {
-        perror("mkdtemp");
-        return EXIT_FAILURE;
-    }
-    (void)snprintf(bench.key_file, sizeof bench.key_file, "%.100s/group.key", bench.folder);
-    const enum mortar_status key = mortar_key_generate(bench.key_file);
-    if (key != MORTAR_OK) (void)fprintf(stderr, "bench: %s\n", mortar_status_text(key));
-    const bool good = key == MORTAR_OK && run(&bench, count > 1 ? words[1] : NULL);
-    stop_group(&bench);
-    if (nftw(bench.folder, remove_one, 8, FTW_DEPTH | FTW_PHYS) != 0) perror(bench.folder);
-    return good ? EXIT_SUCCESS : EXIT_FAILURE;
+    return bench_main(count, words, "commit|read|replay_100b|replay_4k", run);
 }

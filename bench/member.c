@@ -91,6 +91,15 @@ bool member_numbers(const char *text, double *out_numbers, uint32_t count)
     return true;
 }
 
+void member_kill(struct member *member)
+{
+    int status = 0;
+    (void)kill(member->process, SIGKILL);
+    (void)waitpid(member->process, &status, 0);
+    member->process = 0;
+    member_stop(member);
+}
+
 void member_stop(struct member *member)
 {
     int status = 0;

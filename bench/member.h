@@ -11,6 +11,12 @@
  *   committed                     ok INDEX
  *   load COUNT BYTES              ok SECONDS                  executes so many commands
  *   commit DEPTH BYTES MS         ok OPS P50_US P99_US        a closed loop with so many under way
+ *   read DEPTH BYTES MS           ok OPS P50_US P99_US        the same with linearizable queries
+ *   readlocal DEPTH BYTES MS      ok OPS P50_US P99_US        the same with local ones
+ *   term                          ok TERM
+ *   elections                     ok COUNT                    that this member stood for
+ *   later TERM                    ok                          when a later term has committed
+ *   keep COUNT                    ok                          prunes its log to about so many
  *   cap BYTES                     ok                          serves at most so many per second
  *   catchup INDEX                 ok MEMBER_CATCHUP_PRINT     joins, until INDEX is applied
  *   leave                         ok                          out of the configuration
@@ -65,6 +71,8 @@ bool member_ask(struct member *member, char *out_answer, const char *format, ...
     __attribute__((format(printf, 3, 4)));
 /* Reads `count` numbers, in words; false: there are fewer. */
 bool member_numbers(const char *text, double *out_numbers, uint32_t count);
+/* SIGKILL; answers when the process is gone. */
+void member_kill(struct member *member);
 /* Ends it, politely and then not. No-op for one that is not running. */
 void member_stop(struct member *member);
 

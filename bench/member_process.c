@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -21,13 +22,16 @@ enum {
     LOAD_BATCHES_MAX = 8, /* Under way at once. */
     WARM_UP_US = 300000,  /* Of a closed loop; not counted. */
     WATCH_US = 2000,
+    TERM_WATCH_MS = 100,
     NUMBERS_MAX = 3 /* Of one line. */
 };
 
 struct machine {
-    uint64_t commands;
+    _Atomic uint64_t commands; /* Other threads look at it. */
     uint64_t bytes;
 };
+
+enum loop_kind { LOOP_COMMIT, LOOP_READ, LOOP_READ_LOCAL };
 
 struct load {
     pthread_mutex_t mutex;
@@ -43,6 +47,7 @@ struct slot {
 
 /* A closed loop. Its fields belong to the node's thread while it runs. */
 struct loop {
+    enum loop_kind kind;
     struct slot slots[DEPTH_MAX];
     struct mortar_bytes command;
     uint64_t begin_us; /* After the warm-up. */
@@ -55,6 +60,9 @@ struct process {
     struct machine machine;
     struct mortar_machine_ops ops;
     struct mortar_sync_method *method;
+    struct mortar_sync_method pruning_method; /* `method`, except that it prunes. */
+    struct mortar_sync_provider_ops pruning_ops;
+    _Atomic uint64_t keep_entries; /* 0: all. */
     struct mortar_replay_options replay;
     struct mortar_node *node;
     struct mortar_group *group;
@@ -64,6 +72,9 @@ struct process {
     struct loop loop;
     uint8_t *command;
 };
+
+static struct process the_process = {
+    .load = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER}};
 
 /* ---- Small things ---- */
 
@@ -110,6 +121,27 @@ static void machine_apply(void *state, struct mortar_apply *run)
     for (uint32_t i = 0; i < run->count; i++)
         machine->bytes += run->commands[i].bytes.bytes;
     machine->commands += run->count;
+}
+
+static enum mortar_status machine_query(void *state, struct mortar_bytes query,
+                                        struct mortar_answer *answer)
+{
+    const struct machine *machine = state;
+    const uint64_t commands = machine->commands;
+    (void)query;
+    return mortar_answer_write(answer,
+                               (struct mortar_bytes){(const void *)&commands, sizeof commands});
+}
+
+/* Commands are fewer than entries, so this is never above what is applied. The method's provider,
+ * which is what we are given, does not know our process. */
+static uint64_t prune_prefix(void *provider)
+{
+    (void)provider;
+    const uint64_t applied = the_process.machine.commands;
+    const uint64_t keep = the_process.keep_entries;
+    if (keep == 0) return MORTAR_SYNC_NO_PRUNE;
+    return applied > keep ? applied - keep : 0;
 }
 
 /* A line of /proc/self/status, in bytes; 0: not there. */
@@ -187,16 +219,27 @@ static enum mortar_status load(struct process *process, uint64_t count, uint32_t
     return status;
 }
 
-/* ---- commit: a closed loop; each completion sends the next command ---- */
+/* ---- commit, read: a closed loop; each completion sends the next command, or query ---- */
 
 static void slot_done(void *argument, const struct mortar_result *result);
 
 static bool slot_send(struct slot *slot)
 {
     struct process *process = slot->process;
+    const struct loop *loop = &process->loop;
     slot->sent_us = now_us();
-    return mortar_group_execute_async(process->group, process->loop.command, PATIENCE_MS, slot_done,
-                                      slot) == MORTAR_OK;
+    switch (loop->kind) {
+    case LOOP_COMMIT:
+        return mortar_group_execute_async(process->group, loop->command, PATIENCE_MS, slot_done,
+                                          slot) == MORTAR_OK;
+    case LOOP_READ:
+        return mortar_group_query_async(process->group, loop->command, MORTAR_READ_LINEARIZABLE,
+                                        PATIENCE_MS, slot_done, slot) == MORTAR_OK;
+    case LOOP_READ_LOCAL:
+        return mortar_group_query_async(process->group, loop->command, MORTAR_READ_LOCAL,
+                                        PATIENCE_MS, slot_done, slot) == MORTAR_OK;
+    }
+    return false;
 }
 
 static void slot_done(void *argument, const struct mortar_result *result)
@@ -220,10 +263,11 @@ static int compare_samples(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static enum mortar_status commit(struct process *process, uint32_t depth, uint32_t bytes,
-                                 uint64_t ms)
+static enum mortar_status run_loop(struct process *process, enum loop_kind kind, uint32_t depth,
+                                   uint32_t bytes, uint64_t ms)
 {
     struct loop *loop = &process->loop;
+    loop->kind = kind;
     loop->command = (struct mortar_bytes){process->command, bytes};
     loop->sample_count = 0;
     loop->begin_us = now_us() + WARM_UP_US;
@@ -320,13 +364,14 @@ static void answer(enum mortar_status status)
         (void)printf("error %s\n", mortar_status_name(status));
 }
 
-static void obey_commit(struct process *process, const uint64_t numbers[NUMBERS_MAX])
+static void obey_loop(struct process *process, enum loop_kind kind,
+                      const uint64_t numbers[NUMBERS_MAX])
 {
     const uint64_t depth = numbers[0];
     const uint64_t ms = numbers[2];
     enum mortar_status status = MORTAR_E_INVALID;
     if (depth > 0 && depth <= DEPTH_MAX && numbers[1] <= COMMAND_BYTES_MAX && ms > 0)
-        status = commit(process, (uint32_t)depth, (uint32_t)numbers[1], ms);
+        status = run_loop(process, kind, (uint32_t)depth, (uint32_t)numbers[1], ms);
     const struct loop *loop = &process->loop;
     if (status != MORTAR_OK || loop->sample_count == 0) {
         answer(status != MORTAR_OK ? status : MORTAR_E_TIMEOUT);
@@ -362,6 +407,23 @@ static void obey_catch_up(struct process *process, uint64_t index)
                  found.extra_bytes);
 }
 
+/* Until something is committed in a later term than that. A commit between the look and the wait
+ * is found by the next look. */
+static enum mortar_status until_later_term(struct process *process, uint64_t term)
+{
+    const struct mortar_condition advanced = {.kind = MORTAR_UNTIL_COMMIT_ADVANCED};
+    const uint64_t end_us = now_us() + (uint64_t)PATIENCE_MS * 1000;
+    struct mortar_core_status status;
+    while (now_us() < end_us) {
+        mortar_group_status(process->group, &status);
+        if (status.committed.term > term) return MORTAR_OK;
+        const enum mortar_status waited =
+            mortar_group_wait(process->group, advanced, TERM_WATCH_MS);
+        if (waited != MORTAR_OK && waited != MORTAR_E_TIMEOUT) return waited;
+    }
+    return MORTAR_E_TIMEOUT;
+}
+
 static void obey_simple(struct process *process, const char *word, uint64_t number)
 {
     struct mortar_core_status status;
@@ -383,6 +445,17 @@ static void obey_simple(struct process *process, const char *word, uint64_t numb
     } else if (strcmp(word, "committed") == 0) {
         mortar_group_status(process->group, &status);
         (void)printf("ok %" PRIu64 "\n", status.committed.index);
+    } else if (strcmp(word, "term") == 0) {
+        mortar_group_status(process->group, &status);
+        (void)printf("ok %" PRIu64 "\n", status.term);
+    } else if (strcmp(word, "elections") == 0) {
+        mortar_group_status(process->group, &status);
+        (void)printf("ok %" PRIu64 "\n", status.counters.elections);
+    } else if (strcmp(word, "later") == 0) {
+        answer(until_later_term(process, number));
+    } else if (strcmp(word, "keep") == 0) {
+        process->keep_entries = number;
+        answer(MORTAR_OK);
     } else if (strcmp(word, "cap") == 0) {
         process->replay.serve_bytes_per_second = number;
         answer(mortar_sync_log_replay_tune(process->method, &process->replay));
@@ -402,7 +475,11 @@ static void obey(struct process *process, char *line)
     for (uint32_t i = 0; i < NUMBERS_MAX; i++)
         numbers[i] = strtoull(at, &at, 10);
     if (strcmp(line, "commit") == 0)
-        obey_commit(process, numbers);
+        obey_loop(process, LOOP_COMMIT, numbers);
+    else if (strcmp(line, "read") == 0)
+        obey_loop(process, LOOP_READ, numbers);
+    else if (strcmp(line, "readlocal") == 0)
+        obey_loop(process, LOOP_READ_LOCAL, numbers);
     else if (strcmp(line, "load") == 0)
         obey_load(process, numbers);
     else if (strcmp(line, "catchup") == 0)
@@ -420,35 +497,39 @@ static void log_line(void *context, enum mortar_log_level level, const char *lin
 
 int member_main(int count, char **words)
 {
-    static struct process process = {
-        .load = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER}};
+    struct process *const process = &the_process;
     static char line[MEMBER_LINE_MAX];
     if (count != 4) return EXIT_FAILURE;
-    process.voters = (uint32_t)strtoul(words[2], NULL, 10);
-    process.replay = (struct mortar_replay_options){MORTAR_REPLAY_OPTIONS_INIT};
-    process.options = (struct mortar_node_options){MORTAR_NODE_OPTIONS_INIT,
-                                                   .directory = words[0],
-                                                   .listen = "127.0.0.1:0",
-                                                   .key_file = words[1],
-                                                   .peers = words[3][0] != '\0' ? words[3] : NULL,
-                                                   .network = "bench",
-                                                   .log = log_line};
-    process.loop.samples = malloc(SAMPLES_MAX * sizeof process.loop.samples[0]);
-    process.command = calloc(1, COMMAND_BYTES_MAX);
-    if (!process.loop.samples || !process.command ||
-        mortar_sync_log_replay(&heap, &process.replay, &process.method) != MORTAR_OK)
+    process->voters = (uint32_t)strtoul(words[2], NULL, 10);
+    process->replay = (struct mortar_replay_options){MORTAR_REPLAY_OPTIONS_INIT};
+    process->options = (struct mortar_node_options){MORTAR_NODE_OPTIONS_INIT,
+                                                    .directory = words[0],
+                                                    .listen = "127.0.0.1:0",
+                                                    .key_file = words[1],
+                                                    .peers = words[3][0] != '\0' ? words[3] : NULL,
+                                                    .network = "bench",
+                                                    .log = log_line};
+    process->loop.samples = malloc(SAMPLES_MAX * sizeof process->loop.samples[0]);
+    process->command = calloc(1, COMMAND_BYTES_MAX);
+    if (!process->loop.samples || !process->command ||
+        mortar_sync_log_replay(&heap, &process->replay, &process->method) != MORTAR_OK)
         return EXIT_FAILURE;
-    process.ops = (struct mortar_machine_ops){MORTAR_MACHINE_OPS_INIT, .name = "bench", .epoch = 1,
-                                              .apply = machine_apply, .sync = process.method};
-    if (mortar_node_open(&process.options, &process.node) != MORTAR_OK) {
+    process->pruning_ops = *process->method->provider;
+    process->pruning_ops.safe_to_prune_prefix = prune_prefix;
+    process->pruning_method = *process->method;
+    process->pruning_method.provider = &process->pruning_ops;
+    process->ops = (struct mortar_machine_ops){
+        MORTAR_MACHINE_OPS_INIT, .name = "bench",        .epoch = 1,
+        .apply = machine_apply,  .query = machine_query, .sync = &process->pruning_method};
+    if (mortar_node_open(&process->options, &process->node) != MORTAR_OK) {
         (void)fprintf(stderr, "bench: %s\n", mortar_node_open_error());
         return EXIT_FAILURE;
     }
     while (fgets(line, sizeof line, stdin) && strncmp(line, "quit", 4) != 0)
-        obey(&process, line);
-    const enum mortar_status closed = mortar_node_close(process.node);
-    mortar_sync_log_replay_free(process.method);
-    free(process.loop.samples);
-    free(process.command);
+        obey(process, line);
+    const enum mortar_status closed = mortar_node_close(process->node);
+    mortar_sync_log_replay_free(process->method);
+    free(process->loop.samples);
+    free(process->command);
     return closed == MORTAR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

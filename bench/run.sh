@@ -30,7 +30,7 @@ for name in "${names[@]}"; do
     if [ ! -x "$program" ]; then
         echo "bench: there is no $program" >&2
         bad=1
-    elif ! timeout 900 "$program"; then
+    elif ! timeout 1200 "$program"; then
         echo "bench: $name failed" >&2
         bad=1
     fi

@@ -54,9 +54,15 @@ static bool loop_run_tasks(struct loop *loop)
     return any;
 }
 
+void loop_note_awake(struct loop *loop)
+{
+    atomic_store(&loop->sleeps, false);
+}
+
 static void loop_on_wake(uv_async_t *wake)
 {
     struct loop *loop = wake->data;
+    loop_note_awake(loop);
     (void)loop_run_tasks(loop);
 }
 
@@ -86,13 +92,17 @@ static void loop_on_awake(uv_idle_t *awake)
 static void loop_before_sleep(uv_prepare_t *prepare)
 {
     struct loop *loop = prepare->data;
+    loop_note_awake(loop);
+    (void)loop_run_tasks(loop); /* Of those who saw that we were awake. */
     if (loop->stopping) return;
     if (loop->after_batch) loop->after_batch(loop->context);
     for (int round = 0; round < LOOP_ROUNDS_MAX && loop_has_deferred(loop); round++) {
         loop_run_deferred(loop);
         if (loop->after_batch) loop->after_batch(loop->context);
     }
-    if (loop_has_deferred(loop)) {
+    /* A post that came before the store is seen behind it; one that comes later sees the store. */
+    atomic_store(&loop->sleeps, true);
+    if (loop_has_deferred(loop) || atomic_load(&loop->tasks)) {
         (void)uv_idle_start(&loop->awake, loop_on_awake);
     } else {
         (void)uv_idle_stop(&loop->awake);
@@ -150,6 +160,7 @@ static enum mortar_status loop_init_handles(struct loop *loop)
     loop->before_sleep.data = loop;
     (void)uv_prepare_start(&loop->before_sleep, loop_before_sleep);
     (void)uv_idle_init(&loop->uv, &loop->awake);
+    atomic_init(&loop->sleeps, true); /* Until the first look. */
     return MORTAR_OK;
 }
 
@@ -221,10 +232,10 @@ void loop_post(struct loop *loop, struct loop_task *task)
     do {
         task->next = head;
     } while (!atomic_compare_exchange_weak(&loop->tasks, &head, task));
-    /* Whoever found the list empty wakes the loop for all that join before it is drained. From
-     * the exchange on `task` belongs to the loop, and during loop_close() the loop may be gone
-     * right after the stop task ran: `head` is the only thing looked at here. */
-    if (!head) (void)uv_async_send(&loop->wake);
+    /* Whoever found the list empty wakes the loop for all that join before it is drained, unless
+     * it is awake: then it looks before it sleeps. From the exchange on `task` belongs to the
+     * loop; the loop itself stays, since nobody else posts while it is closed. */
+    if (!head && atomic_exchange(&loop->sleeps, false)) (void)uv_async_send(&loop->wake);
 }
 
 static void loop_call_run(struct loop_task *task)

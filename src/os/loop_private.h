@@ -1,7 +1,7 @@
 /* os/loop_private.h - what streams and listeners need to know of their loop.
  *
- * Only files of src/os include it. All of it belongs to the loop's own thread, except `tasks` and
- * `self`, which are atomic.
+ * Only files of src/os include it. All of it belongs to the loop's own thread, except `tasks`,
+ * `sleeps` and `self`, which are atomic.
  *
  * Memory:  see loop.h.
  * Threads: see above.
@@ -44,15 +44,19 @@ struct loop {
     pthread_t thread;
     _Atomic(pthread_t) self;           /* Set by the thread itself before any callback; else 0. */
     _Atomic(struct loop_task *) tasks; /* Newest first; turned round when drained. */
+    atomic_bool sleeps;                /* Or is about to: whoever posts must wake it. */
     uv_loop_t uv;
     uv_async_t wake;
     uv_prepare_t before_sleep;
-    uv_idle_t awake; /* Active while deferred work is left over: the poll must not sleep. */
-    struct loop_deferred deferred;      /* Head of a ring. */
+    uv_idle_t awake;               /* Active while work is left over: the poll must not sleep. */
+    struct loop_deferred deferred; /* Head of a ring. */
     struct loop_deferred deferred_mark; /* In the ring while a round runs; is never run. */
     struct loop_resource resources;     /* Head of a ring. */
     uint8_t scratch[LOOP_SCRATCH_BYTES];
 };
+
+/* Called first in each callback of a socket: from here to the next sleep, posts need not wake. */
+void loop_note_awake(struct loop *loop);
 
 void loop_resource_add(struct loop *loop, struct loop_resource *resource);
 void loop_resource_remove(struct loop_resource *resource);

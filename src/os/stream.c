@@ -147,6 +147,7 @@ static void stream_on_poll(uv_poll_t *uv, int status, int events)
     struct stream_poll *poll = uv->data;
     struct stream *stream = poll->stream;
     if (!stream || stream->is_ending) return;
+    loop_note_awake(stream->loop);
     if (status < 0) poll->events = 0;
     if (stream->phase == STREAM_CONNECTING) {
         stream_on_dialled(stream);

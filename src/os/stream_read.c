@@ -127,7 +127,7 @@ static bool read_once(struct stream *stream, size_t *out_bytes, bool *out_more)
     if (!ask_for_space(stream, &data, &capacity)) return true;
     if (stream->is_ending || stream->phase != STREAM_OPEN) return true; /* Closed in on_buffer. */
     int result;
-    ERR_clear_error();
+    tls_forget_errors();
     const size_t filled = fill_space(stream, data, capacity, &result);
     *out_bytes = filled;
     *out_more = result > 0;

@@ -273,7 +273,8 @@ static void rekey_if_due(struct stream *stream)
 
 static void encrypt_queue(struct stream *stream)
 {
-    ERR_clear_error();
+    if (!stream->queue_first) return;
+    tls_forget_errors();
     while (stream->queue_first && !stream->is_ending && has_room(stream)) {
         rekey_if_due(stream);
         if (!encrypt_record(stream)) return;

@@ -215,6 +215,11 @@ enum mortar_status tls_session_exporter(SSL *session, const char *label,
     return MORTAR_OK;
 }
 
+void tls_forget_errors(void)
+{
+    if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
 void tls_describe_error(struct detail *detail, const char *what)
 {
     const unsigned long code = ERR_peek_last_error();

@@ -45,6 +45,10 @@ MORTAR_NODISCARD enum mortar_status tls_session_peer_id(const SSL *session,
 MORTAR_NODISCARD enum mortar_status tls_session_exporter(SSL *session, const char *label,
                                                          uint8_t out_value[TLS_EXPORTER_BYTES]);
 
+/* Clears OpenSSL's notes of this thread, as each call that is asked about with SSL_get_error()
+ * needs. Looks first: clearing sixteen empty slots costs more than reading a few bytes. */
+void tls_forget_errors(void);
+
 /* Says in `detail` what OpenSSL noted last on this thread, and clears its notes. */
 void tls_describe_error(struct detail *detail, const char *what);
 

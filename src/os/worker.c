@@ -20,6 +20,7 @@ struct worker {
     struct worker_job *first;
     struct worker_job *last;
     uint32_t jobs_count; /* <= jobs_max */
+    bool sleeps;         /* The thread waits, and nobody has woken it yet. */
     bool closing;
 };
 
@@ -27,8 +28,11 @@ struct worker {
 static struct worker_job *worker_take(struct worker *worker)
 {
     (void)pthread_mutex_lock(&worker->mutex);
-    while (!worker->first && !worker->closing)
+    while (!worker->first && !worker->closing) {
+        worker->sleeps = true;
         (void)pthread_cond_wait(&worker->changed, &worker->mutex);
+    }
+    worker->sleeps = false;
     struct worker_job *job = worker->first;
     if (job) {
         worker->first = job->next;
@@ -97,6 +101,7 @@ void worker_close(struct worker *worker)
 enum mortar_status worker_post(struct worker *worker, struct worker_job *job)
 {
     enum mortar_status status = MORTAR_OK;
+    bool wakes = false;
     (void)pthread_mutex_lock(&worker->mutex);
     if (worker->closing) {
         status = MORTAR_E_CLOSED;
@@ -111,9 +116,12 @@ enum mortar_status worker_post(struct worker *worker, struct worker_job *job)
         }
         worker->last = job;
         worker->jobs_count++;
-        (void)pthread_cond_signal(&worker->changed);
+        wakes = worker->sleeps;
+        worker->sleeps = false;
     }
     (void)pthread_mutex_unlock(&worker->mutex);
+    /* Not while the mutex is held: the thread would wake only to wait for it. */
+    if (wakes) (void)pthread_cond_signal(&worker->changed);
     return status;
 }
 

@@ -157,8 +157,9 @@ static void the_hook_runs_after_each_batch(void **state)
         loop_call(hooked.loop, count_task, &hooked);
     loop_close(hooked.loop);
     assert_int_equal(hooked.tasks, 100);
-    assert_int_equal(hooked.hooks_behind_max, 1); /* Each call was a batch of its own. */
-    assert_true(hooked.hooks >= 99);
+    /* A batch has one call, or two when the next came before the loop's last look. */
+    assert_in_range(hooked.hooks_behind_max, 1, 2);
+    assert_true(hooked.hooks >= 49);
 }
 
 static void on_fire(void *context)
