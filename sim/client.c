@@ -1,6 +1,7 @@
 /* sim/client.c - requests, their answers, and what the judges are told of them. */
 #include "sim/client.h"
 
+#include "sim/session_client.h"
 #include "sim/world.h"
 
 #include <stdlib.h>
@@ -18,6 +19,8 @@ struct op_owner {
     enum op_kind kind;
     bool ended;
     enum mortar_status status;
+    bool tries;        /* One try of a session client: the judges know the request, not this. */
+    uint64_t sequence; /* Of its command; 0: none. */
 };
 
 /* What a client writes: enough to ask for the same again. */
@@ -39,6 +42,7 @@ void clients_init(struct sim *sim, const struct workload *workload, uint64_t see
         .next_command = 1,
         .owners.item_bytes = sizeof(struct op_owner),
         .wishes.item_bytes = sizeof(struct wish),
+        .sessions.item_bytes = sizeof(struct session_client),
     };
 }
 
@@ -46,9 +50,19 @@ void clients_deinit(struct sim *sim)
 {
     table_deinit(&sim->clients.owners);
     table_deinit(&sim->clients.wishes);
+    table_deinit(&sim->clients.sessions);
 }
 
 /* ---- Requests ---- */
+
+static void count_bytes(struct clients *clients, uint64_t op, uint64_t bytes)
+{
+    ((struct op_owner *)table_find(&clients->owners, op))->bytes = bytes;
+    clients->bytes_open += bytes;
+    if (clients->bytes_open > clients->bytes_open_max) {
+        clients->bytes_open_max = clients->bytes_open;
+    }
+}
 
 static uint64_t op_begin(struct sim *sim, struct replica *replica, enum op_kind kind,
                          uint32_t client, uint32_t count)
@@ -80,6 +94,26 @@ static struct op_owner *op_end(struct sim *sim, uint64_t op, enum mortar_status 
     return owner;
 }
 
+uint64_t client_op(struct sim *sim, struct replica *replica, uint64_t *out_command)
+{
+    *out_command = sim->clients.next_command;
+    const uint64_t op = op_begin(sim, replica, OP_EXECUTE, 0, 1);
+    ((struct op_owner *)table_find(&sim->clients.owners, op))->replica = NULL; /* Its tries'. */
+    return op;
+}
+
+uint64_t client_try(struct sim *sim, struct replica *replica, uint32_t client, uint64_t sequence,
+                    uint32_t bytes)
+{
+    const uint64_t attempt = sim->clients.next_op++;
+    struct op_owner *owner = table_at(&sim->clients.owners, attempt);
+    *owner = (struct op_owner){
+        .replica = replica, .client = client, .tries = true, .sequence = sequence};
+    sim->clients.open++;
+    count_bytes(&sim->clients, attempt, bytes);
+    return attempt;
+}
+
 /* A request that was refused at once ends here: it never happened. */
 static uint64_t op_accepted(struct sim *sim, uint64_t op, enum mortar_status status)
 {
@@ -104,15 +138,6 @@ static uint8_t *commands_new(struct sim *sim, enum machine_kind machine, const s
         if (wish->kind == MORTAR_REQUEST_FEED) sim_machine_make_blind(machine, command);
     }
     return items;
-}
-
-static void count_bytes(struct clients *clients, uint64_t op, uint64_t bytes)
-{
-    ((struct op_owner *)table_find(&clients->owners, op))->bytes = bytes;
-    clients->bytes_open += bytes;
-    if (clients->bytes_open > clients->bytes_open_max) {
-        clients->bytes_open_max = clients->bytes_open;
-    }
 }
 
 static uint64_t write_as(struct sim *sim, struct replica *replica, uint32_t client,
@@ -263,11 +288,42 @@ static void judge_read(struct sim *sim, uint64_t op, const struct mortar_result 
     judge_read_done(&sim->judges, op, result->status, answer.last, answer.state);
 }
 
+void client_judge(struct sim *sim, uint64_t op, const struct mortar_result *result)
+{
+    judge_execute(sim, op, result);
+    (void)op_end(sim, op, result->status);
+}
+
+/* A try has an end of its own; a late one is not waited for. */
+static void try_done(struct sim *sim, uint64_t attempt, const struct mortar_result *result)
+{
+    const struct op_owner *ended = op_end(sim, attempt, result->status);
+    if (ended == NULL) {
+        verdict_fail(&sim->verdict, "history", "request %llu is answered twice",
+                     (unsigned long long)attempt);
+        return;
+    }
+    const uint32_t client = ended->client;
+    if (session_client_answered(sim, client, ended->sequence, result)) client_think(sim, client);
+}
+
+void client_refused(struct sim *sim, struct replica *replica, uint64_t attempt,
+                    enum mortar_status status)
+{
+    (void)replica;
+    const struct mortar_result result = {.status = status};
+    try_done(sim, attempt, &result);
+}
+
 void client_done(struct sim *sim, struct replica *replica, uint64_t op,
                  const struct mortar_result *result)
 {
     (void)replica;
     const struct op_owner *owner = table_find(&sim->clients.owners, op);
+    if (owner != NULL && owner->tries) {
+        try_done(sim, op, result);
+        return;
+    }
     const enum op_kind kind = owner == NULL ? OP_EXECUTE : owner->kind;
     if (kind == OP_READ_LINEARIZABLE || kind == OP_READ_LOCAL) {
         judge_read(sim, op, result);
@@ -283,6 +339,10 @@ void client_replica_gone(struct sim *sim, struct replica *replica)
     for (uint64_t op = 1; op < sim->clients.next_op; op++) {
         const struct op_owner *owner = table_find(&sim->clients.owners, op);
         if (owner->replica != replica) continue;
+        if (owner->tries) {
+            try_done(sim, op, &(struct mortar_result){.status = MORTAR_UNKNOWN});
+            continue;
+        }
         judge_op_lost(&sim->judges, op);
         const struct op_owner *ended = op_end(sim, op, MORTAR_UNKNOWN);
         if (ended != NULL && ended->client != 0) client_answered(sim, ended);
@@ -355,7 +415,13 @@ static void on_client(struct sim *sim, struct sim_event *event)
         (uint32_t)prng_between(&clients->prng, workload->timeout_ms_min, workload->timeout_ms_max);
     uint64_t op = 0;
     const struct wish *wish = table_at(&clients->wishes, client);
-    const bool reads = !wish->open && prng_chance(&clients->prng, workload->read_percent, 100);
+    const bool tries = session_client_is(sim, client) && session_client_tries(sim, client);
+    const bool reads =
+        !wish->open && !tries && prng_chance(&clients->prng, workload->read_percent, 100);
+    if (replica != NULL && !reads && session_client_is(sim, client)) {
+        session_client_step(sim, replica, client, timeout_ms);
+        return; /* Its answer, or refusal, lets it think. */
+    }
     if (replica != NULL && reads) {
         const bool local = prng_chance(&clients->prng, workload->local_percent, 100);
         op = read_as(sim, replica, client, local ? MORTAR_READ_LOCAL : MORTAR_READ_LINEARIZABLE,
@@ -396,6 +462,7 @@ void clients_start(struct sim *sim)
 void clients_stop(struct sim *sim)
 {
     sim->clients.running = false;
+    session_clients_stop(sim);
 }
 
 /* ---- The operator ---- */

@@ -32,6 +32,8 @@ struct workload {
     uint32_t retry_percent; /* Of the writes that failed, or may have. */
     uint32_t timeout_ms_min;
     uint32_t timeout_ms_max;
+    uint32_t session_clients; /* So many of the clients write in sessions. */
+    uint32_t session_ttl_ms;  /* Longest. */
 };
 
 struct clients {
@@ -51,6 +53,7 @@ struct clients {
     uint64_t last_index;     /* Highest index acknowledged. */
     struct table owners;     /* By op: struct op_owner. */
     struct table wishes;     /* By client: struct wish. */
+    struct table sessions;   /* By client: struct session_client. */
 };
 
 void clients_init(struct sim *sim, const struct workload *workload, uint64_t seed);
@@ -66,6 +69,16 @@ uint64_t client_read(struct sim *sim, struct replica *replica, enum mortar_read_
                      uint32_t timeout_ms);
 uint64_t client_change(struct sim *sim, struct replica *replica,
                        const struct mortar_change *changes, uint32_t count, uint32_t timeout_ms);
+/* For session_client.c: a request to the judges, of one command that gets a number, */
+uint64_t client_op(struct sim *sim, struct replica *replica, uint64_t *out_command);
+/* ... one try of it (or of `sequence` 0: of nothing that the judges know), */
+uint64_t client_try(struct sim *sim, struct replica *replica, uint32_t client, uint64_t sequence,
+                    uint32_t bytes);
+/* ... that was refused at once, */
+void client_refused(struct sim *sim, struct replica *replica, uint64_t attempt,
+                    enum mortar_status status);
+/* ... and its end. */
+void client_judge(struct sim *sim, uint64_t op, const struct mortar_result *result);
 /* How a request ended; false: it has not. */
 bool client_ended(const struct sim *sim, uint64_t op, enum mortar_status *out_status);
 

@@ -121,6 +121,9 @@ static void draw_workload(struct prng *prng, struct workload *workload)
     workload->local_percent = PICK_32(prng, 0, 20);
     workload->cancel_permille = PICK_32(prng, 0, 0, 20);
     workload->retry_percent = PICK_32(prng, 0, 50, 90);
+    workload->session_clients = prng_chance(prng, 1, 2) ? workload->clients / 2 + 1 : 0;
+    if (workload->session_clients > workload->clients) workload->session_clients = 1;
+    workload->session_ttl_ms = PICK_32(prng, 2000, 20000, 60000);
     workload->timeout_ms_min = 100;
     workload->timeout_ms_max = PICK_32(prng, 500, 3000, 8000);
 }

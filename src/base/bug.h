@@ -80,7 +80,10 @@
     X(LEADER_FIRST, "C8", "a session asks the leader as it asks others")                           \
     X(RETRY_APPLIED_TWICE, "C1",                                                                   \
       "a command of a client session that comes again is applied again")                           \
-    X(CLIENT_GIVES_UP, "C1", "a request of a client session ends when its leader is lost")         \
+    X(FORGETS_BEFORE_PAUSE, "C1",                                                                  \
+      "a session forgets replies for a command that the machine then puts off")                    \
+    X(REPLY_KEPT_BY_ONE, "C1", "only the member that is asked keeps the reply of a session")       \
+    X(EXPIRED_BY_OWN_CLOCK, "C11", "a session expires by the clock of each member")                \
     X(EXPIRED_IS_NEVER, "C1",                                                                      \
       "a request sent twice is said never to have happened when its session is gone")              \
     X(LEFT_IS_THE_PLAN, "C10", "what lies beyond the plan is not counted in what is left")         \

@@ -111,7 +111,8 @@ void mortar_apply_reply(struct mortar_apply *run, uint32_t i, struct mortar_byte
     struct apply_call *call = (struct apply_call *)(void *)run;
     ASSERT(i < run->count);
     const struct client_place *place = &call->places[i];
-    if (place->sequence != 0) {
+    const bool keeps = call->work->apply.collect || !BUG(REPLY_KEPT_BY_ONE);
+    if (place->sequence != 0 && keeps) {
         client_table_settle(call->work->apply.clients, place->session, place->sequence, reply);
     }
     if (!call->work->apply.collect || reply.bytes == 0) return;
@@ -316,11 +317,12 @@ static bool take_entry(struct mortar_work *work, struct apply_call *call,
 {
     const bool is_command =
         entry->kind == MORTAR_ENTRY_COMMAND || entry->kind == MORTAR_ENTRY_CLIENT_COMMAND;
-    const bool is_due = client_table_due(work->apply.clients, entry->time_ms);
+    const uint64_t time_ms = BUG(EXPIRED_BY_OWN_CLOCK) ? work->apply.wall_ms : entry->time_ms;
+    const bool is_due = client_table_due(work->apply.clients, time_ms);
     const bool splits = !is_command || is_due || call->count == COMMANDS_AT_ONCE ||
                         (call->count > 0 && entry->term != call->commands[0].term);
     if (splits && !apply_commands(work, call)) return false;
-    if (is_due) client_table_expire(work->apply.clients, entry->time_ms);
+    if (is_due) client_table_expire(work->apply.clients, time_ms);
     if (entry->kind == MORTAR_ENTRY_MARKER) return false;
     if (entry->kind == MORTAR_ENTRY_CLIENT) return take_client_entry(work, entry);
     if (entry->kind == MORTAR_ENTRY_CLIENT_COMMAND) return take_client_command(work, call, entry);
@@ -456,6 +458,7 @@ static void issue_run(struct mortar_core *core, const struct mortar_log_run *run
     work->apply.group = core->options.group;
     work->apply.committed = core->committed.index;
     work->apply.clients = core->clients;
+    work->apply.wall_ms = core->wall_ms;
     work->apply.collect = requests_wait_for_replies(core);
     work->apply.outcome.applied = run->first - 1;
     work->apply.outcome.time_ms = core->state.time_ms;

@@ -34,7 +34,7 @@ bool client_item_is_sound(enum mortar_entry_kind kind, struct mortar_bytes items
 bool client_request_goes_on(const struct request *request)
 {
     struct client_entry entry;
-    if (!is_of_client(request) || BUG(CLIENT_GIVES_UP)) return false;
+    if (!is_of_client(request)) return false;
     if (request->entry_kind == MORTAR_ENTRY_CLIENT_COMMAND) return true;
     const struct mortar_bytes items = {mortar_buffer_data(request->items),
                                        mortar_buffer_bytes(request->items)};
@@ -88,7 +88,7 @@ static void finish_from_sessions(struct mortar_core *core, struct request *reque
 }
 
 /* Where it was sent before, the session may have ended after it was applied. */
-static enum mortar_status refusal_of(const struct request *request, enum mortar_status status)
+enum mortar_status client_request_refusal(const struct request *request, enum mortar_status status)
 {
     const bool again = status == MORTAR_E_SESSION && request->sends > 1;
     return again && !BUG(EXPIRED_IS_NEVER) ? MORTAR_UNKNOWN : status;
@@ -103,7 +103,7 @@ void client_request_settle(struct mortar_core *core, struct request *request,
     const struct client_reply *kept;
     if (!lost && head >= REPLY_STATUS) {
         const enum mortar_status status = (enum mortar_status)(head & ~REPLY_STATUS);
-        request_finish(core, request, refusal_of(request, status));
+        request_finish(core, request, client_request_refusal(request, status));
         return;
     }
     if (request->entry_kind == MORTAR_ENTRY_CLIENT) {

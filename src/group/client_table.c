@@ -179,6 +179,7 @@ static void cut_bytes(struct client_session *session, struct client_reply *reply
 
 static void remove_reply(struct client_session *session, uint32_t place)
 {
+    if (session->replies[place].state == CLIENT_REPLY_PENDING) session->pending--;
     cut_bytes(session, &session->replies[place]);
     session->count--;
     memmove(&session->replies[place], &session->replies[place + 1],
@@ -202,8 +203,15 @@ static struct client_reply *insert_reply(struct client_session *session, uint64_
     const uint32_t offset = place == session->count ? session->bytes_used : reply->offset;
     memmove(reply + 1, reply, (session->count - place) * sizeof *reply);
     session->count++;
+    session->pending++;
     *reply = (struct client_reply){.sequence = sequence, .offset = offset};
     return reply;
+}
+
+/* Taking it makes the session forget what must be there again if the machine pauses before that. */
+static bool forgets(const struct client_session *session, const struct client_command *command)
+{
+    return command->acked > session->floor || session->count == CLIENT_REPLIES_MAX;
 }
 
 enum client_verdict client_table_admit(struct client_table *clients,
@@ -219,6 +227,10 @@ enum client_verdict client_table_admit(struct client_table *clients,
     struct client_reply *reply = reply_find(session, command->sequence);
     if (reply != NULL && reply->state == CLIENT_REPLY_PENDING) {
         MARK(CLIENT_TWICE_IN_A_RUN);
+        return CLIENT_WAITS;
+    }
+    if (session->pending > 0 && forgets(session, command) && !BUG(FORGETS_BEFORE_PAUSE)) {
+        MARK(CLIENT_FORGETS_LATER);
         return CLIENT_WAITS;
     }
     touch(session, time_ms);
@@ -266,6 +278,7 @@ void client_table_settle(struct client_table *clients, uint64_t session_id, uint
     if (session == NULL) return; /* It was closed behind it, in the same run. */
     struct client_reply *reply = reply_find(session, sequence);
     if (reply == NULL) return; /* Acknowledged behind it, likewise. */
+    if (reply->state == CLIENT_REPLY_PENDING) session->pending--;
     cut_bytes(session, reply);
     if (!make_byte_room(session, reply, bytes.bytes)) {
         MARK(CLIENT_REPLY_TOO_LARGE);

@@ -48,6 +48,7 @@ struct client_session {
     uint64_t last_ms; /* Log time of its last entry. */
     uint64_t floor;   /* Sequences up to here are gone. */
     uint32_t count;   /* Of `replies`, by rising sequence. */
+    uint32_t pending; /* Of them: with the machine. */
     uint32_t bytes_used;
     struct client_reply replies[CLIENT_REPLIES_MAX];
     uint8_t bytes[CLIENT_REPLY_BYTES_MAX];
@@ -64,7 +65,8 @@ struct client_table {
 enum client_verdict {
     CLIENT_APPLY,     /* Its first time. */
     CLIENT_DUPLICATE, /* Applied before; the reply is there, or was dropped. */
-    CLIENT_WAITS,     /* Its first time is still with the machine: ask again after that. */
+    CLIENT_WAITS,     /* Ask again when the machine has applied what it was given: its first time
+                         is there, or what could not be taken back if the machine paused. */
     CLIENT_UNKNOWN,   /* No such session: never opened, closed or expired. */
     CLIENT_GONE       /* At or below the floor. */
 };

@@ -111,7 +111,8 @@ struct mortar_work {
             struct mortar_group_id group;
             uint64_t installs; /* Of the core, when it was issued. */
             uint64_t committed;
-            bool collect; /* Somebody waits for replies. */
+            uint64_t wall_ms; /* For a planted bug: nobody may look at it. */
+            bool collect;     /* Somebody waits for replies. */
             struct apply_outcome outcome;
             struct client_table *clients; /* The core's: this thread's while the run is applied. */
             uint8_t *replies; /* Per entry: 4 bytes length, bytes; or REPLY_STATUS and no bytes. */
@@ -552,6 +553,8 @@ void core_client_table_free(struct mortar_core *core, struct client_table *clien
 bool client_item_is_sound(enum mortar_entry_kind kind, struct mortar_bytes items);
 /* A request of a client session may be sent again: what was applied is not applied twice. */
 bool client_request_goes_on(const struct request *request);
+/* What a request is told that was refused so: of the last try only that is true. */
+enum mortar_status client_request_refusal(const struct request *request, enum mortar_status status);
 /* What its entry came to, when that was applied. `reply` is one item of the work. */
 void client_request_settle(struct mortar_core *core, struct request *request,
                            struct mortar_bytes reply, bool lost);

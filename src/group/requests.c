@@ -355,8 +355,10 @@ static void route_list(struct mortar_core *core, struct request_list *list,
         next = request->next;
         if (request->state != REQUEST_QUEUED) continue;
         if (request->remote || request->entry_kind == MORTAR_ENTRY_MARKER) {
+            /* One of a client session that was proposed may stand in another's log. */
+            const bool proposed = request->sends > 0;
             MARK(SENT_BACK);
-            request_finish(core, request, MORTAR_E_NOT_LEADER);
+            request_finish(core, request, proposed ? MORTAR_E_LOST : MORTAR_E_NOT_LEADER);
         } else if (core->removed) {
             request_finish(core, request, MORTAR_E_REMOVED); /* As those that come from now on. */
         } else if (reachable) {
@@ -469,15 +471,17 @@ void requests_on_reply(struct mortar_core *core, const struct mortar_member_id *
 {
     struct request *request = find_forwarded(core, message->id);
     if (request == NULL || !mortar_member_id_equal(from, &request->forwarded_to)) return;
-    if (message->status == MORTAR_E_NOT_LEADER) {
+    const bool lost = message->status == MORTAR_E_LOST && client_request_goes_on(request);
+    if (message->status == MORTAR_E_NOT_LEADER || lost) {
         MARK(FORWARD_REFUSED);
-        /* It was not proposed, so it may be sent again: a moment later, or to the next leader. */
+        /* It was not proposed, or does no harm twice, so it may be sent again: a moment later, or
+         * to the next leader. */
         core->route_retry_ms = core->now_ms + ROUTE_RETRY_MS;
-        request->sends--;
+        if (!lost) request->sends--;
         request_move(core, request, REQUEST_QUEUED);
         return;
     }
-    enum mortar_status status = message->status;
+    enum mortar_status status = client_request_refusal(request, message->status);
     const bool answers = request->kind == MORTAR_REQUEST_EXECUTE ||
                          request->entry_kind == MORTAR_ENTRY_CLIENT_COMMAND;
     const uint32_t replies = answers ? request->count : 0;

@@ -99,6 +99,21 @@ static void what_is_acknowledged_is_forgotten_and_refused(void **state)
     end();
 }
 
+/* Else what a paused machine puts off would find its floor raised when it comes again. */
+static void nothing_is_forgotten_while_the_machine_has_some_of_it(void **state)
+{
+    (void)state;
+    begin();
+    assert_int_equal(client_table_open(&table, 7, TTL_MS, 0), MORTAR_OK);
+    assert_int_equal(admit(7, 1, 0, 0), CLIENT_APPLY);
+    assert_int_equal(admit(7, 2, 1, 0), CLIENT_WAITS);
+    client_table_abandon(&table, 7, 1);
+    assert_int_equal(admit(7, 1, 0, 0), CLIENT_APPLY);
+    answer(7, 1, "", 0);
+    assert_int_equal(admit(7, 2, 1, 0), CLIENT_APPLY);
+    end();
+}
+
 /* In order or not, each is applied once. */
 static void sequences_need_not_come_in_order(void **state)
 {
@@ -257,6 +272,7 @@ int main(void)
         cmocka_unit_test(a_command_is_applied_once_and_answered_again),
         cmocka_unit_test(what_the_machine_did_not_apply_comes_again),
         cmocka_unit_test(what_is_acknowledged_is_forgotten_and_refused),
+        cmocka_unit_test(nothing_is_forgotten_while_the_machine_has_some_of_it),
         cmocka_unit_test(sequences_need_not_come_in_order),
         cmocka_unit_test(replies_are_bounded_in_number_and_bytes),
         cmocka_unit_test(a_session_expires_by_log_time_unless_it_is_used),
