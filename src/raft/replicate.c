@@ -2,8 +2,9 @@
  *
  * Everything leaves in a FLUSH: entries, heartbeats, read rounds, and word of what was committed,
  * each append carrying all of it. A heartbeat is an append without entries at `next - 1`, so an
- * append that was lost shows as a mismatch; it leaves even when the window is full. Word of a commit
- * alone has the same form and is quiet: a follower that finds nothing else in it does not answer.
+ * append that was lost shows as a mismatch; it leaves even when the window is full. Word of a
+ * commit alone has the same form and is quiet: a follower that finds nothing else in it does not
+ * answer.
  */
 #include "raft/internal.h"
 
@@ -129,4 +130,5 @@ void raft_on_flush(struct raft *raft, struct raft_effects *out)
     for (uint32_t i = 0; i < raft->member_count && !is_full(out); i++) {
         replicate(raft, &raft->members[i], out);
     }
+    if (!is_full(out)) raft_transfer_advance(raft, out);
 }
