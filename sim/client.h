@@ -66,6 +66,9 @@ uint64_t client_read(struct sim *sim, struct replica *replica, enum mortar_read_
                      uint32_t timeout_ms);
 uint64_t client_change(struct sim *sim, struct replica *replica,
                        const struct mortar_change *changes, uint32_t count, uint32_t timeout_ms);
+/* Asks for `target` to lead; NULL: anyone. */
+uint64_t client_transfer(struct sim *sim, struct replica *replica, struct replica *target,
+                         uint32_t timeout_ms);
 /* How a request ended; false: it has not. */
 bool client_ended(const struct sim *sim, uint64_t op, enum mortar_status *out_status);
 

@@ -100,6 +100,8 @@
     X(RACE, "race",                                                                                \
       "control lanes stand still for some election timeouts, then bring all at once")              \
     X(VOTER_CRASH, "voter_crash", "the same, and whoever grants a vote ends, and is back at once") \
+    X(TRANSFER, "transfer",                                                                        \
+      "a leader is asked to hand over, to someone who may not be fit for it")                      \
     X(FIGURE_8, "figure_8",                                                                        \
       "leaders take turns, each with entries that only one other got (thesis figure 3.7)")         \
     X(SLOW_CHECK, "slow_check", "what a session fetched is checked seconds later")                 \
