@@ -346,6 +346,9 @@ struct mortar_core_status {
 };
 MORTAR_API void mortar_core_status(struct mortar_core *core, struct mortar_core_status *out_status);
 
+/* The role alone, which costs nothing to ask for. */
+MORTAR_API enum mortar_role mortar_core_role(const struct mortar_core *core);
+
 /* The log sum at `index`, for judges and tools. False: not held. */
 MORTAR_API bool mortar_core_log_sum(struct mortar_core *core, uint64_t index, uint64_t *out_term,
                                     struct mortar_log_sum *out_sum);
