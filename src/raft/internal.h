@@ -301,6 +301,8 @@ bool raft_transferring(const struct raft *raft);
 void raft_transfer_forget(struct raft *raft);
 /* Tells the target, once it holds all of our log. */
 void raft_transfer_advance(struct raft *raft, struct raft_effects *out);
+/* Asks one to follow a leader that steps down now, where one holds all of its log. */
+void raft_transfer_leaving(const struct raft *raft, struct raft_effects *out);
 void raft_transfer_tick(struct raft *raft, struct raft_effects *out);
 void raft_on_timeout_now(struct raft *raft, const struct mortar_member_id *from,
                          const struct timeout_now *message, struct raft_effects *out);

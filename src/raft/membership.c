@@ -149,7 +149,7 @@ static void tell_commit(struct raft *raft, struct raft_effects *out)
 
 /* 1. A committed joint configuration is left (thesis 4.3).
  * 2. A leader that is no voter of the committed plain configuration steps down, once it has told
- *    the others how far that is committed (thesis 4.2.2). */
+ *    the others how far that is committed, and one of them to follow it (thesis 4.2.2). */
 bool raft_membership_advance(struct raft *raft, struct raft_effects *out)
 {
     if (!raft_may_propose(raft) || raft->uncommitted_count > 0) return false;
@@ -164,6 +164,7 @@ bool raft_membership_advance(struct raft *raft, struct raft_effects *out)
     if ((self != NULL && raft_is_voter(self)) || BUG(REMOVED_LEADER_STAYS)) return false;
     MARK(LEADER_LEAVES);
     tell_commit(raft, out);
+    raft_transfer_leaving(raft, out);
     raft_convert_follower(raft, raft->term, &raft->voted_for, &RAFT_NOBODY, out);
     return false;
 }

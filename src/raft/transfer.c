@@ -83,6 +83,16 @@ enum mortar_status raft_on_transfer(struct raft *raft, const struct mortar_membe
     return MORTAR_OK;
 }
 
+static void tell(const struct raft *raft, const struct raft_member *member,
+                 struct raft_effects *out)
+{
+    RAFT_TRACE(raft, TRANSFER_TOLD, &member->id, raft->last.index, 0, 0, 0);
+    struct raft_effect *effect = raft_push(out, RAFT_SEND);
+    effect->send.to = member->id;
+    effect->send.message = MESSAGE_TIMEOUT_NOW;
+    effect->send.timeout_now = (struct timeout_now){.term = raft->term};
+}
+
 void raft_transfer_advance(struct raft *raft, struct raft_effects *out)
 {
     if (!raft_transferring(raft) || raft->transfer_told) return;
@@ -94,11 +104,17 @@ void raft_transfer_advance(struct raft *raft, struct raft_effects *out)
     }
     MARK(TRANSFER_TOLD);
     raft->transfer_told = true;
-    RAFT_TRACE(raft, TRANSFER_TOLD, &member->id, raft->last.index, 0, 0, 0);
-    struct raft_effect *effect = raft_push(out, RAFT_SEND);
-    effect->send.to = member->id;
-    effect->send.message = MESSAGE_TIMEOUT_NOW;
-    effect->send.timeout_now = (struct timeout_now){.term = raft->term};
+    tell(raft, member, out);
+}
+
+/* Thesis 4.2.2: a leader that was removed steps down in any case, and waits for nobody. The others
+ * need not wait for an election timeout where one of them is there already. */
+void raft_transfer_leaving(const struct raft *raft, struct raft_effects *out)
+{
+    const struct raft_member *member = best_target(raft);
+    if (member == NULL || member->match < raft->last.index) return;
+    MARK(TRANSFER_LEAVING);
+    tell(raft, member, out);
 }
 
 /* Thesis 3.10: "if leadership transfer does not complete after about an election timeout". */

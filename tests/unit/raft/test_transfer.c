@@ -231,6 +231,28 @@ static void the_next_campaign_is_an_ordinary_one(void **state)
     solo_close(node);
 }
 
+static void a_removed_leader_names_its_successor_where_one_holds_all(void **state)
+{
+    (void)state;
+    for (uint32_t ready = 0; ready < 2; ready++) {
+        struct cluster_node *node = leading(3);
+        assert_int_equal(cluster_change(node, CONFIG_REMOVE, 0), MORTAR_OK);
+        cluster_store(node);
+        cluster_flush(node);
+        answers(node, 1, 3, true);
+        answers(node, 2, 3, true); /* The joint one is committed, the plain one follows. */
+        cluster_store(node);
+        cluster_flush(node);
+        answers(node, 1, 4, ready == 1);
+        assert_int_equal(raft_role(node->raft), MORTAR_LEADER);
+        answers(node, 2, 4, false);
+        assert_int_equal(raft_role(node->raft), MORTAR_FOLLOWER);
+        assert_int_equal(solo_sent_count(node, 1, MESSAGE_TIMEOUT_NOW), ready);
+        assert_int_equal(solo_sent_count(node, 2, MESSAGE_TIMEOUT_NOW), 0);
+        solo_close(node);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +269,7 @@ int main(void)
         cmocka_unit_test(timeout_now_counts_from_the_leader_of_the_term_only),
         cmocka_unit_test(a_leader_is_not_told),
         cmocka_unit_test(the_next_campaign_is_an_ordinary_one),
+        cmocka_unit_test(a_removed_leader_names_its_successor_where_one_holds_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
