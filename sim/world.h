@@ -30,8 +30,8 @@
 
 #ifdef MORTAR_WIRE_NEXT
 #define SIM_FAULT_TABLE_NEXT(X)                                                                    \
-    X(MIXED_VERSIONS, "mixed_versions", "a lane stands between two builds of different version")   \
-    X(REBUILD, "rebuild", "a process speaks another wire version from its next links on")
+    X(REBUILD, "rebuild", "a process speaks another wire version from its next links on")          \
+    X(MIXED_VERSIONS, "mixed_versions", "a lane stands between two builds of different version")
 #else
 #define SIM_FAULT_TABLE_NEXT(X)
 #endif
