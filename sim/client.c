@@ -21,6 +21,8 @@ struct op_owner {
     enum mortar_status status;
     bool tries;        /* One try of a session client: the judges know the request, not this. */
     uint64_t sequence; /* Of its command; 0: none. */
+    const struct replica *target; /* Of a transfer; NULL: anyone. */
+    uint64_t led_before; /* Highest term that it led when it was asked for, and leads no more. */
 };
 
 /* What a client writes: enough to ask for the same again. */
@@ -210,6 +212,20 @@ uint64_t client_change(struct sim *sim, struct replica *replica,
     return accepted;
 }
 
+uint64_t client_transfer(struct sim *sim, struct replica *replica, struct replica *target,
+                         uint32_t timeout_ms)
+{
+    const uint64_t op = op_begin(sim, replica, OP_TRANSFER, 0, 0);
+    struct op_owner *owner = table_find(&sim->clients.owners, op);
+    owner->target = target;
+    if (target != NULL) owner->led_before = target->leads ? 0 : target->lead_said;
+    const enum mortar_status status =
+        mortar_core_transfer(replica->core, op, target == NULL ? NULL : &target->id, timeout_ms);
+    const uint64_t accepted = op_accepted(sim, op, status);
+    replica_settle(replica);
+    return accepted;
+}
+
 bool client_ended(const struct sim *sim, uint64_t op, enum mortar_status *out_status)
 {
     const struct op_owner *owner = table_find(&sim->clients.owners, op);
@@ -329,6 +345,10 @@ void client_done(struct sim *sim, struct replica *replica, uint64_t op,
         judge_read(sim, op, result);
     } else {
         judge_execute(sim, op, result);
+    }
+    if (kind == OP_TRANSFER && result->status == MORTAR_OK && owner->target != NULL) {
+        const struct replica *target = owner->target;
+        judge_handed_over(&sim->judges, target->number, target->lead_said, owner->led_before);
     }
     const struct op_owner *ended = op_end(sim, op, result->status);
     if (ended != NULL && ended->client != 0) client_answered(sim, ended);

@@ -79,6 +79,9 @@ void client_refused(struct sim *sim, struct replica *replica, uint64_t attempt,
                     enum mortar_status status);
 /* ... and its end. */
 void client_judge(struct sim *sim, uint64_t op, const struct mortar_result *result);
+/* Asks for `target` to lead; NULL: anyone. */
+uint64_t client_transfer(struct sim *sim, struct replica *replica, struct replica *target,
+                         uint32_t timeout_ms);
 /* How a request ended; false: it has not. */
 bool client_ended(const struct sim *sim, uint64_t op, enum mortar_status *out_status);
 

@@ -46,8 +46,28 @@ static bool do_voter_crash(struct nemesis *nemesis)
     return do_race(nemesis);
 }
 
+#define TRANSFER_MS_MAX 3000u
+
+/* Anyone may be asked, mostly the leader; anyone may be wanted: learners, those who left, the dead
+ * and the leader itself. */
+static bool do_transfer(struct nemesis *nemesis)
+{
+    struct sim *sim = nemesis->sim;
+    struct replica *at = nemesis_pick_any(nemesis);
+    const uint32_t leader = sim_leader(sim);
+    if (leader != UINT32_MAX && prng_chance(&nemesis->prng, 3, 4)) at = sim->replicas[leader];
+    if (at == NULL || !nemesis_is_up(at)) return false;
+    struct replica *target = sim->replicas[prng_below(&nemesis->prng, sim->replica_count)];
+    if (target->copy || prng_chance(&nemesis->prng, 1, 3)) target = NULL;
+    (void)client_transfer(sim, at, target,
+                          (uint32_t)prng_between(&nemesis->prng, 100, TRANSFER_MS_MAX));
+    return true;
+}
+
 static const struct nemesis_fault faults[] = {
     {SIM_FAULT_RACE, do_race},
+    {SIM_FAULT_TRANSFER, do_transfer}, /* Worth twice the odds. */
+    {SIM_FAULT_TRANSFER, do_transfer},
     {SIM_FAULT_VOTER_CRASH, do_voter_crash}, /* Worth three times the odds. */
     {SIM_FAULT_VOTER_CRASH, do_voter_crash},
     {SIM_FAULT_VOTER_CRASH, do_voter_crash},

@@ -122,13 +122,20 @@ static void vote_text(enum message_type type, struct mortar_bytes payload, char 
     struct vote_request request;
     struct vote_reply reply;
     if (type == MESSAGE_VOTE_REQUEST && vote_request_decode(payload, &request) == MORTAR_OK) {
-        (void)snprintf(out, capacity, "%s term=%" PRIu64 " last=%" PRIu64 "^%" PRIu64,
-                       request.pre ? " pre" : "", request.term, request.last.index,
-                       request.last.term);
+        (void)snprintf(out, capacity, "%s%s term=%" PRIu64 " last=%" PRIu64 "^%" PRIu64,
+                       request.pre ? " pre" : "", request.transfer ? " transfer" : "", request.term,
+                       request.last.index, request.last.term);
     } else if (type == MESSAGE_VOTE_REPLY && vote_reply_decode(payload, &reply) == MORTAR_OK) {
         (void)snprintf(out, capacity, "%s %s term=%" PRIu64, reply.pre ? " pre" : "",
                        reply.granted ? "granted" : "denied", reply.term);
     }
+}
+
+static void timeout_now_text(struct mortar_bytes payload, char *out, size_t capacity)
+{
+    struct timeout_now message;
+    if (timeout_now_decode(payload, &message) != MORTAR_OK) return;
+    (void)snprintf(out, capacity, " term=%" PRIu64, message.term);
 }
 
 static void message_text(const struct frame_header *header, struct mortar_bytes payload, char *out,
@@ -146,6 +153,9 @@ static void message_text(const struct frame_header *header, struct mortar_bytes 
         break;
     case MESSAGE_APPEND_REPLY:
         append_reply_text(payload, header->version, out, capacity);
+        break;
+    case MESSAGE_TIMEOUT_NOW:
+        timeout_now_text(payload, out, capacity);
         break;
     case MESSAGE_READ_REQUEST:
     case MESSAGE_READ_REPLY:

@@ -46,6 +46,23 @@ static bool stirs(const struct mortar_trace_event *event)
            (kind == MORTAR_TRACE_VOTE_GRANTED && event->numbers[1] == 0);
 }
 
+static void note_handover(const struct replica *replica, const struct mortar_trace_event *event)
+{
+    struct judges *judges = &replica->sim->judges;
+    const uint64_t *numbers = event->numbers;
+    const uint32_t number = replica->number;
+    if (event->kind == MORTAR_TRACE_TRANSFER) {
+        judge_handover(judges, number, true);
+    } else if (event->kind == MORTAR_TRACE_TRANSFER_ENDED || event->kind == MORTAR_TRACE_ROLE) {
+        judge_handover(judges, number, false);
+    } else if (event->kind == MORTAR_TRACE_APPEND && event->other == NULL) {
+        judge_own_entry(judges, number, numbers[0]);
+    }
+    const bool at_once = event->kind == MORTAR_TRACE_ROLE && numbers[0] == MORTAR_FOLLOWER &&
+                         numbers[1] == MORTAR_CANDIDATE;
+    if (at_once) judge_stands_at_once(judges, number, numbers[2]);
+}
+
 static void note(struct replica *replica, const struct mortar_trace_event *event)
 {
     struct judges *judges = &replica->sim->judges;
@@ -54,6 +71,7 @@ static void note(struct replica *replica, const struct mortar_trace_event *event
     if (event->kind == MORTAR_TRACE_LEADER || event->kind == MORTAR_TRACE_ELECTION) {
         replica->awake = true;
     }
+    note_handover(replica, event);
     if (event->kind == MORTAR_TRACE_TERM) replica->term_said = numbers[1];
     if (event->kind == MORTAR_TRACE_ROLE) replica->leads = numbers[1] == MORTAR_LEADER;
     if (event->kind == MORTAR_TRACE_ROLE && numbers[1] == MORTAR_LEADER) {
@@ -164,6 +182,7 @@ void watch_tick(struct replica *replica)
     if (!replica->awake) return;
     if (core->reluctant_factor > replica->reluctance) replica->reluctance = core->reluctant_factor;
     const uint64_t patience = 2 * (uint64_t)core->election_ticks * replica->reluctance + 2;
+    judge_handover_tick(judges, replica->number, patience);
     if (!judge_tick(judges, replica->number, patience)) return;
     mortar_core_status(replica->core, &status);
     bool voter = false;
@@ -179,6 +198,12 @@ void watch_arrival(struct replica *replica, struct mortar_bytes frame)
 {
     if (frame.bytes < FRAME_HEADER_BYTES) return;
     const uint8_t type = frame.data[7];
+    struct timeout_now asked;
+    const struct mortar_bytes payload = {frame.data + FRAME_HEADER_BYTES,
+                                         frame.bytes - FRAME_HEADER_BYTES};
+    if (type == MESSAGE_TIMEOUT_NOW && timeout_now_decode(payload, &asked) == MORTAR_OK) {
+        judge_asked_to_lead(&replica->sim->judges, replica->number, asked.term);
+    }
     if (type != MESSAGE_APPEND_REQUEST && type != MESSAGE_PART) return;
     judge_stirred(&replica->sim->judges, replica->number);
 }
@@ -230,13 +255,31 @@ static void frame_vote_reply(struct replica *replica, const struct replica *to,
     judge_vote(&replica->sim->judges, replica->number, reply.term, to->number);
 }
 
+/* Who has gone on to a later term, or is gone, may have lost what the leader knew of. */
+static void frame_timeout_now(const struct replica *replica, const struct replica *to,
+                              struct mortar_bytes payload)
+{
+    struct timeout_now message;
+    if (timeout_now_decode(payload, &message) != MORTAR_OK) return;
+    if (!replica_is_live(to) || to->term_said > message.term) return;
+    if (message.term < replica->term_said) return;
+    uint64_t term = 0;
+    struct mortar_core_status status;
+    mortar_core_status(replica->core, &status);
+    const struct mortar_position last = status.last;
+    const bool pruned = last.index <= virtual_disk_base(&to->disk).index;
+    const bool holds =
+        pruned || (virtual_disk_holds(&to->disk, last.index, &term) && term == last.term);
+    judge_takes_over(&replica->sim->judges, replica->number, to->number, last, holds);
+}
+
 void watch_frame(struct replica *replica, const struct replica *to, struct mortar_bytes frame)
 {
     struct frame_header header;
     if (frame.bytes < FRAME_HEADER_BYTES || replica->copy) return;
     const uint8_t type = frame.data[7];
     if (type != MESSAGE_SYNC && type != MESSAGE_APPEND_REPLY && type != MESSAGE_VOTE_REQUEST &&
-        type != MESSAGE_VOTE_REPLY) {
+        type != MESSAGE_VOTE_REPLY && type != MESSAGE_TIMEOUT_NOW) {
         return;
     }
     /* It leaves just now: nothing has damaged it, and its checksum need not be looked at. */
@@ -246,6 +289,7 @@ void watch_frame(struct replica *replica, const struct replica *to, struct morta
     if (type == MESSAGE_APPEND_REPLY) frame_append_reply(replica, header.version, payload);
     if (type == MESSAGE_VOTE_REQUEST) frame_vote_request(replica, payload);
     if (type == MESSAGE_VOTE_REPLY) frame_vote_reply(replica, to, payload);
+    if (type == MESSAGE_TIMEOUT_NOW) frame_timeout_now(replica, to, payload);
 }
 
 /* What the sessions of others may have asked it for: parts of a log of `log_bytes`. */

@@ -30,8 +30,8 @@
 
 #ifdef MORTAR_WIRE_NEXT
 #define SIM_FAULT_TABLE_NEXT(X)                                                                    \
-    X(MIXED_VERSIONS, "mixed_versions", "a lane stands between two builds of different version")   \
-    X(REBUILD, "rebuild", "a process speaks another wire version from its next links on")
+    X(REBUILD, "rebuild", "a process speaks another wire version from its next links on")          \
+    X(MIXED_VERSIONS, "mixed_versions", "a lane stands between two builds of different version")
 #else
 #define SIM_FAULT_TABLE_NEXT(X)
 #endif
@@ -100,6 +100,8 @@
     X(RACE, "race",                                                                                \
       "control lanes stand still for some election timeouts, then bring all at once")              \
     X(VOTER_CRASH, "voter_crash", "the same, and whoever grants a vote ends, and is back at once") \
+    X(TRANSFER, "transfer",                                                                        \
+      "a leader is asked to hand over, to someone who may not be fit for it")                      \
     X(SLOW_CHECK, "slow_check", "what a session fetched is checked seconds later")                 \
     SIM_FAULT_TABLE_NEXT(X)                                                                        \
     X(FIGURE_8, "figure_8",                                                                        \

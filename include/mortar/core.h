@@ -142,7 +142,8 @@ enum mortar_request_kind {
     MORTAR_REQUEST_EXECUTE = 1, /* DONE when the last command is applied, with replies. */
     MORTAR_REQUEST_FEED = 2,    /* DONE when the leader has assigned positions. */
     MORTAR_REQUEST_CHANGE = 3,  /* A membership change; DONE when it is committed. */
-    MORTAR_REQUEST_CLIENT = 4   /* Of a client session: mortar_core_session_*(). */
+    MORTAR_REQUEST_CLIENT = 4,  /* Of a client session: mortar_core_session_*(). */
+    MORTAR_REQUEST_TRANSFER = 5 /* By mortar_core_transfer() alone. */
 };
 
 /* `count` commands back to back, each 4 bytes length (little-endian) and the bytes; copied.
@@ -225,6 +226,22 @@ struct mortar_change {
 MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_core_change(struct mortar_core *core, uint64_t id, const struct mortar_change *changes,
                    uint32_t count, uint32_t timeout_ms);
+
+/* Asks the leader to hand over to `target`, or, where that is NULL, to the voter that lacks least
+ * (thesis 3.10). The leader takes no commands meanwhile: they wait, and go to its successor, or go
+ * on when it gives up, after an election timeout. A follower passes it on to the leader.
+ * DONE comes with
+ *   MORTAR_OK           the target leads, in a later term or already; for NULL: another one does.
+ *   MORTAR_E_INVALID    the target is no voter, or is being removed; for NULL: there is no other.
+ *   MORTAR_E_BUSY       the target is cut off, catching up, or too far behind, or a transfer is
+ *                       under way; for NULL: nobody is ready. Nothing was changed.
+ *   MORTAR_E_TIMEOUT    given up before the target was asked to take over. Nothing was changed.
+ *   MORTAR_UNKNOWN      the target was asked, or another leader followed: it may lead yet.
+ *   and MORTAR_E_NO_LEADER, as any request.
+ * Returns: as mortar_core_submit(). */
+MORTAR_API MORTAR_NODISCARD enum mortar_status
+mortar_core_transfer(struct mortar_core *core, uint64_t id, const struct mortar_member_id *target,
+                     uint32_t timeout_ms);
 
 /* A node that is no member asks to become one, through any bond, again and again until it stands in
  * the configuration. */
@@ -376,6 +393,9 @@ struct mortar_core_status {
     struct mortar_core_counters counters;
 };
 MORTAR_API void mortar_core_status(struct mortar_core *core, struct mortar_core_status *out_status);
+
+/* The role alone, which costs nothing to ask for. */
+MORTAR_API enum mortar_role mortar_core_role(const struct mortar_core *core);
 
 /* The log sum at `index`, for judges and tools. False: not held. */
 MORTAR_API bool mortar_core_log_sum(struct mortar_core *core, uint64_t index, uint64_t *out_term,

@@ -175,8 +175,9 @@ MORTAR_API MORTAR_NODISCARD enum mortar_status mortar_group_leave_async(struct m
                                                                         uint32_t timeout_ms,
                                                                         mortar_completion *done,
                                                                         void *argument);
-/* Stops this replica; completes everything as CLOSED. Other threads that still try the handle get
- * CLOSED until the node is closed, which releases it. */
+/* Stops this replica; completes everything as CLOSED. A leader hands over first, where a voter is
+ * ready to lead: mostly a few round trips, at most two election timeouts. Other threads that still
+ * try the handle get CLOSED until the node is closed, which releases it. */
 MORTAR_API enum mortar_status mortar_group_close(struct mortar_group *group);
 
 MORTAR_API struct mortar_group_id mortar_group_id(const struct mortar_group *group);
@@ -272,6 +273,19 @@ mortar_group_change_async(struct mortar_group *group, const struct mortar_change
 MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_group_change(struct mortar_group *group, const struct mortar_change *changes, uint32_t count,
                     uint32_t timeout_ms);
+
+/* Asks the leader, whoever that is, to hand over to `target`, or, where that is NULL, to the voter
+ * that lacks least (thesis 3.10). Commands wait meanwhile, for about an election timeout at most.
+ * Completion: OK (the target leads; for NULL: another member than before), MORTAR_E_INVALID (the
+ * target is no voter, or there is no other), MORTAR_E_BUSY (it is cut off, or catching up, or a
+ * transfer is under way), MORTAR_E_TIMEOUT (given up; nothing was changed), MORTAR_UNKNOWN (the
+ * target was asked, and may lead yet), MORTAR_E_NO_LEADER. */
+MORTAR_API MORTAR_NODISCARD enum mortar_status
+mortar_group_transfer_async(struct mortar_group *group, const struct mortar_member_id *target,
+                            uint32_t timeout_ms, mortar_completion *done, void *argument);
+MORTAR_API MORTAR_NODISCARD enum mortar_status
+mortar_group_transfer(struct mortar_group *group, const struct mortar_member_id *target,
+                      uint32_t timeout_ms);
 
 MORTAR_API void mortar_group_status(struct mortar_group *group,
                                     struct mortar_core_status *out_status);

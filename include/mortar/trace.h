@@ -53,7 +53,10 @@ extern "C" {
     X(MARKER, "marker", "index", "bytes", "", "")                                                  \
     X(INSTALL, "install", "index", "term", "", "")                                                 \
     X(JOIN, "join", "status", "", "", "")                                                          \
-    X(BUDGET, "budget exceeded", "call", "us", "", "")
+    X(BUDGET, "budget exceeded", "call", "us", "", "")                                             \
+    X(TRANSFER, "transfer begun", "last", "match", "", "")                                         \
+    X(TRANSFER_TOLD, "transfer told", "last", "", "", "")                                          \
+    X(TRANSFER_ENDED, "transfer given up", "told", "", "", "")
 
 enum mortar_trace_kind {
 #define MORTAR_TRACE_VALUE(name, text, a, b, c, d) MORTAR_TRACE_##name,

@@ -20,6 +20,9 @@
  *                or without it (C12)                                       votes.c
  *   elections    a voter that hears no leader stands for election, in a
  *                session too (C12)                                         elections.c
+ *   handovers    a leader that hands over takes nothing new, chooses nobody who
+ *                lacks anything, and leads on if nothing comes of it
+ *                (thesis 3.10)                                             handovers.c
  *   sync         what is verified stays and is not asked for again, what a
  *                session tells never falls, sessions end (C5, C6)          sync.c
  *                sessions are fair to sources, polite and thrifty (C4..C8) duties.c
@@ -100,7 +103,14 @@ void judge_applied(struct judges *judges, uint32_t replica, const struct applied
 
 /* ---- history ---- */
 
-enum op_kind { OP_EXECUTE = 1, OP_FEED, OP_READ_LINEARIZABLE, OP_READ_LOCAL, OP_CHANGE };
+enum op_kind {
+    OP_EXECUTE = 1,
+    OP_FEED,
+    OP_READ_LINEARIZABLE,
+    OP_READ_LOCAL,
+    OP_CHANGE,
+    OP_TRANSFER
+};
 
 /* `op` begins: an execute or feed of the commands first_command.. (`count` of them), or a read. */
 void judge_invoke(struct judges *judges, uint64_t op, enum op_kind kind, uint32_t replica,
@@ -156,6 +166,24 @@ void judge_stirred(struct judges *judges, uint32_t replica);
 bool judge_tick(struct judges *judges, uint32_t replica, uint64_t patience_ticks);
 void judge_may_stand(struct judges *judges, uint32_t replica, bool voter,
                      struct mortar_position last);
+
+/* ---- handovers ---- */
+
+/* As leader it begins to hand over, or does so no more. */
+void judge_handover(struct judges *judges, uint32_t replica, bool runs);
+/* It put an entry of its own into its log, as leader. */
+void judge_own_entry(struct judges *judges, uint32_t replica, uint64_t index);
+/* A tick of it; handing over must not take more than so many. */
+void judge_handover_tick(struct judges *judges, uint32_t replica, uint64_t timeout_ticks);
+/* The leader, whose log ends at `last`, asks `target` to lead; whether that one's disk holds it. */
+void judge_takes_over(struct judges *judges, uint32_t leader, uint32_t target,
+                      struct mortar_position last, bool holds);
+/* A leader's request to lead, of `term`, came to it. */
+void judge_asked_to_lead(struct judges *judges, uint32_t replica, uint64_t term);
+/* It stands for election in `term` without having asked who would vote. */
+void judge_stands_at_once(struct judges *judges, uint32_t replica, uint64_t term);
+/* A caller was told that `target` leads now: the last term that it led, and that of before. */
+void judge_handed_over(struct judges *judges, uint32_t target, uint64_t led, uint64_t led_before);
 
 /* ---- sync ---- */
 
@@ -254,8 +282,11 @@ struct replica_seen {
     struct table votes;           /* By term: uint32_t, the candidate and 1; 0: none. */
     struct table asked;           /* By term: struct mortar_position of its vote request. */
     struct mortar_position acked; /* Highest acknowledged, or counted, and not cut since. */
-    uint64_t silent;              /* Ticks without a leader or an election. */
-    uint64_t patience;            /* Longest that it may take. */
+    uint64_t told_term;           /* The latest in which a leader asked it to lead. */
+    bool hands_over;
+    uint64_t handover_ticks;
+    uint64_t silent;   /* Ticks without a leader or an election. */
+    uint64_t patience; /* Longest that it may take. */
 };
 
 #endif

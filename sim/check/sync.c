@@ -169,6 +169,7 @@ void judge_restarted(struct judges *judges, uint32_t replica, uint64_t last)
     struct replica_seen *self = &judges->replicas[replica];
     self->gone = false;
     self->session = 0;
+    self->hands_over = false;
     self->silent = 0;
     self->applied = 0;
     self->committed = 0;

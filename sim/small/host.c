@@ -20,11 +20,6 @@ static void drive(struct host *host, const struct raft_event *event);
 
 /* ---- The log view ---- */
 
-static struct mortar_position large(struct small_position position)
-{
-    return (struct mortar_position){.index = position.index, .term = position.term};
-}
-
 static struct mortar_position view_last(void *context)
 {
     const struct host *host = context;
@@ -199,12 +194,6 @@ static void release_held(struct host *host)
     mind->held_count = 0;
 }
 
-static struct small_position small(struct mortar_position position)
-{
-    ASSERT(position.index < 16 && position.term < 16);
-    return (struct small_position){(uint8_t)position.index, (uint8_t)position.term};
-}
-
 static void send_reply(struct host *host, const struct append_reply *reply,
                        struct small_message *message)
 {
@@ -233,11 +222,14 @@ static void on_send(struct host *host, const struct raft_effect *effect)
         message.ask.term = (uint8_t)request->term;
         message.ask.last = small(request->last);
         message.ask.pre = request->pre;
+        message.ask.transfer = request->transfer;
         judge_request(&host->step->verdict, &message, &host->main);
     } else if (effect->send.message == MESSAGE_VOTE_REPLY) {
         message.vote.term = (uint8_t)effect->send.vote_reply.term;
         message.vote.pre = effect->send.vote_reply.pre;
         message.vote.granted = effect->send.vote_reply.granted;
+    } else if (effect->send.message == MESSAGE_TIMEOUT_NOW) {
+        message.term = (uint8_t)effect->send.timeout_now.term;
     } else {
         ASSERT(effect->send.message == MESSAGE_APPEND_REPLY);
         send_reply(host, &effect->send.append_reply, &message);
@@ -443,6 +435,7 @@ static void carry_out(struct host *host, const struct raft_effect *effect)
         return;
     case RAFT_CONFIG:
     case RAFT_REMOVED:
+    case RAFT_TRANSFER_ENDED: /* Nobody asks for one. */
         return;
     }
 }
@@ -542,11 +535,15 @@ static void receive(struct host *host, uint32_t number)
         return;
     }
     if (message.type == MESSAGE_VOTE_REQUEST) {
-        event.vote_request = (struct vote_request){
-            .term = message.ask.term, .last = large(message.ask.last), .pre = message.ask.pre};
+        event.vote_request = (struct vote_request){.term = message.ask.term,
+                                                   .last = large(message.ask.last),
+                                                   .pre = message.ask.pre,
+                                                   .transfer = message.ask.transfer};
     } else if (message.type == MESSAGE_VOTE_REPLY) {
         event.vote_reply = (struct vote_reply){
             .term = message.vote.term, .pre = message.vote.pre, .granted = message.vote.granted};
+    } else if (message.type == MESSAGE_TIMEOUT_NOW) {
+        event.timeout_now.term = message.term;
     } else {
         event.append_reply =
             (struct append_reply){.term = message.reply.term,

@@ -205,11 +205,12 @@ struct small_message {
     uint8_t type; /* enum message_type */
     uint8_t count;
     union {
-        uint8_t term;
+        uint8_t term; /* MESSAGE_TIMEOUT_NOW: all of it. */
         struct {
             uint8_t term;
             struct small_position last;
             uint8_t pre;
+            uint8_t transfer;
         } ask;
         struct {
             uint8_t term;

@@ -14,16 +14,6 @@ static uint8_t byte(uint64_t number)
     return (uint8_t)number;
 }
 
-static struct small_position small(struct mortar_position position)
-{
-    return (struct small_position){byte(position.index), byte(position.term)};
-}
-
-static struct mortar_position large(struct small_position position)
-{
-    return (struct mortar_position){.index = position.index, .term = position.term};
-}
-
 struct mortar_log_sum small_sum(struct mortar_position position)
 {
     return (struct mortar_log_sum){.low = position.index << 8 | position.term};
@@ -85,6 +75,7 @@ void pack_raft(const struct raft *raft, struct configs *configs, struct small_mi
     mind->own_vote_stored = raft->own_vote_stored;
     mind->role = (uint8_t)raft->role;
     mind->leader = small_number(&raft->leader);
+    ASSERT(mortar_member_id_is_none(&raft->transfer_to)); /* Nobody asks for one. */
     mind->last = small(raft->last);
     ASSERT(raft->base_index == 0); /* Nothing is pruned in small worlds. */
     mind->stored_index = byte(raft->stored_index);

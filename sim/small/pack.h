@@ -15,6 +15,17 @@
 
 #define SMALL_TICKS 10u /* election_ticks_min */
 
+static inline struct small_position small(struct mortar_position position)
+{
+    ASSERT(position.index < 16 && position.term < 16);
+    return (struct small_position){(uint8_t)position.index, (uint8_t)position.term};
+}
+
+static inline struct mortar_position large(struct small_position position)
+{
+    return (struct mortar_position){.index = position.index, .term = position.term};
+}
+
 /* Fills in the part of `mind` that is struct raft's. */
 void pack_raft(const struct raft *raft, struct configs *configs, struct small_mind *mind);
 /* Sets every field of `raft` that a step may read; options, log view and self stay. */

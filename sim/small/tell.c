@@ -90,8 +90,9 @@ static void say_message(struct text *text, const struct small_message *message)
 {
     switch ((enum message_type)message->type) {
     case MESSAGE_VOTE_REQUEST:
-        say(text, "%svote request for term %u, last %u:%u", message->ask.pre ? "pre-" : "",
-            message->ask.term, message->ask.last.index, message->ask.last.term);
+        say(text, "%svote request%s for term %u, last %u:%u", message->ask.pre ? "pre-" : "",
+            message->ask.transfer ? " to take over" : "", message->ask.term,
+            message->ask.last.index, message->ask.last.term);
         return;
     case MESSAGE_VOTE_REPLY:
         say(text, "%svote %s in term %u", message->vote.pre ? "pre-" : "",
@@ -102,6 +103,9 @@ static void say_message(struct text *text, const struct small_message *message)
         return;
     case MESSAGE_APPEND_REPLY:
         say_reply(text, message);
+        return;
+    case MESSAGE_TIMEOUT_NOW:
+        say(text, "timeout now, in term %u", message->term);
         return;
     case MESSAGE_READ_REQUEST:
     case MESSAGE_READ_REPLY:

@@ -101,7 +101,8 @@ static bool wants_judging(const struct small_world *world, uint32_t before, uint
     if (a->role != b->role || memcmp(&a->main, &b->main, sizeof a->main) != 0) return true;
     for (uint32_t i = 0; i < step->sent_count; i++) {
         const struct small_message *message = world_message(world, step->sent[i]);
-        if (message->type == MESSAGE_VOTE_REQUEST || message->type == MESSAGE_VOTE_REPLY) {
+        if (message->type == MESSAGE_VOTE_REQUEST || message->type == MESSAGE_VOTE_REPLY ||
+            message->type == MESSAGE_TIMEOUT_NOW) {
             return true;
         }
     }

@@ -89,7 +89,12 @@
     X(LEFT_IS_THE_PLAN, "C10", "what lies beyond the plan is not counted in what is left")         \
     X(LEFT_COUNTS_VERIFIED, "C10", "what is verified and waits for the log is counted as left")    \
     X(LEFT_IN_SECONDS, "C10", "the time that is left is told in seconds, not in milliseconds")     \
-    X(CHECK_LEAKED, "C7", "a check that outlives its session is not given back")
+    X(CHECK_LEAKED, "C7", "a check that outlives its session is not given back")                   \
+    X(TRANSFER_TO_LAGGING, "-", "a leader hands over before the target holds all of its log")      \
+    X(TRANSFER_KEEPS_PROPOSING, "-", "a leader that hands over takes new entries")                 \
+    X(TRANSFER_NEVER_ENDS, "-", "a leader that could not hand over takes no entries any more")     \
+    X(OLD_TIMEOUT_NOW, "-",                                                                        \
+      "a follower stands for election as asked by a leader of an earlier term")
 
 enum bug {
     BUG_NONE,

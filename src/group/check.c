@@ -40,7 +40,7 @@ static void check_sync(const struct mortar_core *core)
 static void check_requests(const struct mortar_core *core)
 {
     const uint32_t listed = core->queued.count + core->proposed.count + core->forwarded.count +
-                            core->limbo.count + core->changes.count;
+                            core->limbo.count + core->changes.count + core->transfers.count;
     ASSERT(listed == core->requests_count);
     uint64_t index = 0;
     for (const struct request *next = core->proposed.head; next != NULL; next = next->next) {

@@ -198,6 +198,7 @@ static void on_role(struct mortar_core *core, const struct raft_effect *effect)
         requests_on_leader_lost(core);
         core->last_leader = leader;
     }
+    requests_on_leader(core, &leader);
     if (effect->role.role == MORTAR_CANDIDATE) core->counters.elections++;
     if (leads && core->session_open) session_close(core, MORTAR_E_CANCELLED);
     reads_on_role(core);
@@ -245,6 +246,9 @@ static void on_send(struct mortar_core *core, const struct raft_effect *effect)
     case MESSAGE_APPEND_REPLY:
         send_append_reply(core, &effect->send.to, effect->send.append_reply);
         return;
+    case MESSAGE_TIMEOUT_NOW:
+        outbox_send(core, &effect->send.to, MESSAGE_TIMEOUT_NOW, &effect->send.timeout_now);
+        return;
     case MESSAGE_APPEND_REQUEST:
     case MESSAGE_READ_REQUEST:
     case MESSAGE_READ_REPLY:
@@ -260,7 +264,7 @@ static void on_send(struct mortar_core *core, const struct raft_effect *effect)
 #endif
         break;
     }
-    ASSERT_NEVER("raft sends votes and append replies only");
+    ASSERT_NEVER("raft sends votes, append replies and TIMEOUT_NOW only");
 }
 
 static void open_session(struct mortar_core *core, const struct raft_effect *effect)
@@ -329,6 +333,9 @@ static void carry_out(struct mortar_core *core, const struct raft_effect *effect
     case RAFT_TAIL_TRUNCATE:
         log_truncate(core, MORTAR_LOG_TAIL, effect->index);
         session_cut_tail_configs(core, effect->index);
+        return;
+    case RAFT_TRANSFER_ENDED:
+        requests_on_transfer_ended(core, effect->told);
         return;
     case RAFT_REMOVED:
         core->removed = true;

@@ -167,6 +167,16 @@ static enum mortar_status on_vote_reply(struct mortar_core *core,
     return MORTAR_OK;
 }
 
+static enum mortar_status on_timeout_now(struct mortar_core *core,
+                                         const struct mortar_member_id *from,
+                                         struct mortar_bytes payload)
+{
+    struct raft_event event = {.type = RAFT_RECEIVE, .from = *from, .message = MESSAGE_TIMEOUT_NOW};
+    if (timeout_now_decode(payload, &event.timeout_now) != MORTAR_OK) return MORTAR_E_PROTOCOL;
+    drive(core, &event);
+    return MORTAR_OK;
+}
+
 /* ---- Joining ---- */
 
 static enum mortar_status add_joiner(struct mortar_core *core, const struct mortar_member_id *from,
@@ -350,6 +360,8 @@ static enum mortar_status dispatch(struct mortar_core *core, const struct mortar
         return on_append(core, from, payload, buffer);
     case MESSAGE_APPEND_REPLY:
         return on_append_reply(core, from, header->version, payload);
+    case MESSAGE_TIMEOUT_NOW:
+        return on_timeout_now(core, from, payload);
     case MESSAGE_READ_REQUEST:
     case MESSAGE_READ_REPLY:
     case MESSAGE_FORWARD_REQUEST:

@@ -140,7 +140,7 @@ struct mortar_work {
 
 enum request_state {
     REQUEST_QUEUED,    /* Not proposed, not sent. */
-    REQUEST_PROPOSED,  /* In our log, as leader. */
+    REQUEST_PROPOSED,  /* In our log, as leader. A transfer: under way. */
     REQUEST_FORWARDED, /* Sent to a leader. */
     REQUEST_LIMBO      /* Was in our log, cut from it: may still be committed by others. */
 };
@@ -163,7 +163,7 @@ struct request {
     struct mortar_position first;
     struct mortar_position last;
     uint64_t forward_id;
-    struct mortar_member_id forwarded_to;
+    struct mortar_member_id forwarded_to; /* A transfer under way: the leader that was asked. */
     /* Replies gathered so far. */
     struct mortar_buffer *replies;
     uint32_t replies_count;
@@ -348,7 +348,8 @@ struct mortar_core {
     struct request_list proposed; /* By rising index. */
     struct request_list forwarded;
     struct request_list limbo;
-    struct request_list changes; /* Membership changes in all states but FORWARDED. */
+    struct request_list changes;   /* Membership changes in all states but FORWARDED. */
+    struct request_list transfers; /* Of leadership, in all states but FORWARDED. */
     struct request *forward_buckets[FORWARD_BUCKETS];
     uint32_t requests_count;
     uint64_t next_serial;
@@ -502,6 +503,12 @@ void requests_on_installed(struct mortar_core *core, uint64_t index);
 void requests_on_committed(struct mortar_core *core);
 void requests_expire(struct mortar_core *core);
 void requests_end_all(struct mortar_core *core, enum mortar_status status);
+/* A transfer ends when a leader is known that was not asked for it, */
+void requests_on_leader(struct mortar_core *core, const struct mortar_member_id *leader);
+/* or when the leader that was asked, we, gives up. */
+void requests_on_transfer_ended(struct mortar_core *core, bool told);
+/* Whom it is to lead to; all zero: anyone. False: it names no member. */
+bool request_target(const struct request *request, struct mortar_member_id *out_target);
 /* Adds a request of the runtime itself (a marker). */
 MORTAR_NODISCARD enum mortar_status requests_add_marker(struct mortar_core *core,
                                                         struct mortar_bytes marker);

@@ -263,6 +263,8 @@ static size_t payload_bytes_max(enum message_type type, const void *message)
         return JOIN_REPLY_BYTES;
     case MESSAGE_LEASE:
         return LEASE_BYTES;
+    case MESSAGE_TIMEOUT_NOW:
+        return TIMEOUT_NOW_BYTES;
 #ifdef MORTAR_WIRE_NEXT
     case MESSAGE_ECHO:
         return ECHO_BYTES;
@@ -312,6 +314,9 @@ static void encode(enum message_type type, uint16_t version, const void *message
     case MESSAGE_LEASE:
         lease_encode(message, out);
         return;
+    case MESSAGE_TIMEOUT_NOW:
+        timeout_now_encode(message, out);
+        return;
 #ifdef MORTAR_WIRE_NEXT
     case MESSAGE_ECHO:
         echo_encode(message, out);
@@ -327,7 +332,8 @@ static void encode(enum message_type type, uint16_t version, const void *message
 static bool is_ordered(enum message_type type)
 {
     return type == MESSAGE_VOTE_REQUEST || type == MESSAGE_VOTE_REPLY ||
-           type == MESSAGE_APPEND_REQUEST || type == MESSAGE_APPEND_REPLY;
+           type == MESSAGE_APPEND_REQUEST || type == MESSAGE_APPEND_REPLY ||
+           type == MESSAGE_TIMEOUT_NOW;
 }
 
 void outbox_send(struct mortar_core *core, const struct mortar_member_id *to,

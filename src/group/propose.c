@@ -212,10 +212,48 @@ static void propose_changes(struct mortar_core *core)
     }
 }
 
+/* ---- Transfers of leadership ---- */
+
+/* True: it is answered, or under way. */
+static bool begin_transfer(struct mortar_core *core, struct request *request)
+{
+    struct mortar_member_id target;
+    if (!request_target(request, &target)) {
+        request_finish(core, request, MORTAR_E_CORRUPT);
+        return true;
+    }
+    if (mortar_member_id_equal(&target, &core->options.self)) {
+        MARK(TRANSFER_TO_THE_LEADER);
+        request_finish(core, request, MORTAR_OK);
+        return true;
+    }
+    const enum mortar_status status =
+        drive(core, &(struct raft_event){.type = RAFT_TRANSFER, .from = target});
+    if (core->failure != MORTAR_OK) return false;
+    if (status != MORTAR_OK) {
+        MARK(TRANSFER_REFUSED);
+        request_finish(core, request, status);
+        return true;
+    }
+    request->forwarded_to = core->options.self;
+    request_move(core, request, REQUEST_PROPOSED);
+    return true;
+}
+
+static void begin_transfers(struct mortar_core *core)
+{
+    struct request *next;
+    for (struct request *request = core->transfers.head; request != NULL; request = next) {
+        next = request->next;
+        if (request->state == REQUEST_QUEUED && !begin_transfer(core, request)) return;
+    }
+}
+
 /* Commands do not wait for membership changes: those may take as long as a new member needs. */
 void propose_queued(struct mortar_core *core)
 {
     if (raft_role(core->raft) != MORTAR_LEADER) return;
+    begin_transfers(core);
     propose_changes(core);
     while (core->queued.head != NULL && core->failure == MORTAR_OK) {
         if (!propose_commands(core)) return;

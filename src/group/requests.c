@@ -7,6 +7,7 @@
  */
 #include "base/assert.h"
 #include "group/internal.h"
+#include "wire/fields.h"
 
 #include <string.h>
 
@@ -46,6 +47,7 @@ static struct request_list *list_of(struct mortar_core *core, const struct reque
 {
     if (request->state == REQUEST_FORWARDED) return &core->forwarded;
     if (request->kind == MORTAR_REQUEST_CHANGE) return &core->changes;
+    if (request->kind == MORTAR_REQUEST_TRANSFER) return &core->transfers;
     switch (request->state) {
     case REQUEST_QUEUED:
         return &core->queued;
@@ -175,6 +177,7 @@ static bool items_add_up(struct mortar_bytes items, uint32_t count, uint32_t ite
 static uint32_t item_bytes_max(const struct mortar_core *core, const struct request *like)
 {
     if (like->kind == MORTAR_REQUEST_CHANGE) return CHANGE_BYTES_MAX;
+    if (like->kind == MORTAR_REQUEST_TRANSFER) return MEMBER_ID_BYTES;
     if (like->entry_kind == MORTAR_ENTRY_MARKER) return MARKER_BYTES_MAX;
     if (like->entry_kind == MORTAR_ENTRY_CLIENT) return CLIENT_ENTRY_BYTES;
     if (like->entry_kind == MORTAR_ENTRY_CLIENT_COMMAND) {
@@ -192,7 +195,9 @@ static enum mortar_status check_request(const struct mortar_core *core, const st
     if (core->requests_count >= core->options.requests_max) return MORTAR_E_BUSY;
     uint32_t count_max = FORWARD_COUNT_MAX;
     if (like->kind == MORTAR_REQUEST_CHANGE) count_max = CHANGES_MAX;
-    if (like->kind == MORTAR_REQUEST_CLIENT) count_max = 1;
+    if (like->kind == MORTAR_REQUEST_CLIENT || like->kind == MORTAR_REQUEST_TRANSFER) {
+        count_max = 1;
+    }
     if (like->count == 0 || like->count > count_max) return MORTAR_E_INVALID;
     if (items.bytes > MORTAR_COMMAND_BYTES_LIMIT + 4u) return MORTAR_E_TOO_LARGE;
     enum mortar_status status = MORTAR_OK;
@@ -309,6 +314,66 @@ enum mortar_status mortar_core_change(struct mortar_core *core, uint64_t id,
     return requests_add(core, &request, (struct mortar_bytes){items, out.bytes});
 }
 
+/* ---- Transfers of leadership ---- */
+
+enum mortar_status mortar_core_transfer(struct mortar_core *core, uint64_t id,
+                                        const struct mortar_member_id *target, uint32_t timeout_ms)
+{
+    static const struct mortar_member_id anyone;
+    uint8_t item[4 + MEMBER_ID_BYTES];
+    struct writer out = writer_over(item, sizeof item);
+    put_u32(&out, MEMBER_ID_BYTES);
+    put_member_id(&out, target == NULL ? &anyone : target);
+    const struct request request = {.id = id,
+                                    .kind = MORTAR_REQUEST_TRANSFER,
+                                    .entry_kind = MORTAR_ENTRY_COMMAND,
+                                    .deadline_ms = core->now_ms + timeout_ms,
+                                    .count = 1};
+    return requests_add(core, &request, (struct mortar_bytes){item, out.bytes});
+}
+
+bool request_target(const struct request *request, struct mortar_member_id *out_target)
+{
+    struct reader item = reader_over((struct mortar_bytes){mortar_buffer_data(request->items),
+                                                           mortar_buffer_bytes(request->items)});
+    struct mortar_member_id target = {0};
+    const uint32_t bytes = get_u32(&item);
+    get_member_id(&item, &target);
+    if (bytes != MEMBER_ID_BYTES || !reader_done(&item)) return false;
+    *out_target = target;
+    return true;
+}
+
+/* Where the asked leader leads on, in another term or ours to know again, it came to nothing; where
+ * somebody else does than who was to, the target may have led in between. */
+void requests_on_leader(struct mortar_core *core, const struct mortar_member_id *leader)
+{
+    if (mortar_member_id_is_none(leader)) return;
+    struct request *next;
+    for (struct request *request = core->transfers.head; request != NULL; request = next) {
+        next = request->next;
+        if (request->state != REQUEST_PROPOSED) continue;
+        struct mortar_member_id target = {0};
+        (void)request_target(request, &target); /* The asked leader has read it, or refused. */
+        const bool anyone = mortar_member_id_is_none(&target);
+        const bool moved = !mortar_member_id_equal(leader, &request->forwarded_to);
+        const bool reached = anyone ? moved : mortar_member_id_equal(leader, &target);
+        if (reached) MARK(TRANSFER_DONE);
+        if (!reached) MARK(TRANSFER_ELSEWHERE);
+        request_finish(core, request, reached ? MORTAR_OK : MORTAR_UNKNOWN);
+    }
+}
+
+void requests_on_transfer_ended(struct mortar_core *core, bool told)
+{
+    struct request *next;
+    for (struct request *request = core->transfers.head; request != NULL; request = next) {
+        next = request->next;
+        if (request->state != REQUEST_PROPOSED) continue;
+        request_finish(core, request, told ? MORTAR_UNKNOWN : MORTAR_E_TIMEOUT);
+    }
+}
+
 /* ---- Forwarding ---- */
 
 static enum forward_kind forward_kind_of(const struct request *request)
@@ -322,6 +387,8 @@ static enum forward_kind forward_kind_of(const struct request *request)
         return FORWARD_CHANGE;
     case MORTAR_REQUEST_CLIENT:
         return request->entry_kind == MORTAR_ENTRY_CLIENT ? FORWARD_CLIENT : FORWARD_CLIENT_COMMAND;
+    case MORTAR_REQUEST_TRANSFER:
+        return FORWARD_TRANSFER;
     }
     ASSERT_NEVER("checked at arrival");
     return FORWARD_EXECUTE;
@@ -378,6 +445,7 @@ void requests_route(struct mortar_core *core)
         peer != NULL && peer->up[MORTAR_LANE_CONTROL] && core->route_retry_ms <= core->now_ms;
     route_list(core, &core->queued, &leader, reachable);
     route_list(core, &core->changes, &leader, reachable);
+    route_list(core, &core->transfers, &leader, reachable);
 }
 
 static enum mortar_request_kind request_kind_of(enum forward_kind kind)
@@ -392,6 +460,8 @@ static enum mortar_request_kind request_kind_of(enum forward_kind kind)
     case FORWARD_CLIENT:
     case FORWARD_CLIENT_COMMAND:
         return MORTAR_REQUEST_CLIENT;
+    case FORWARD_TRANSFER:
+        return MORTAR_REQUEST_TRANSFER;
     }
     ASSERT_NEVER("checked by the decoder");
     return MORTAR_REQUEST_EXECUTE;
@@ -495,7 +565,8 @@ void requests_on_reply(struct mortar_core *core, const struct mortar_member_id *
     request_finish(core, request, status);
 }
 
-/* What was sent to a leader that is gone may or may not have happened (C1). */
+/* What was sent to a leader that is gone may or may not have happened (C1). That it is gone may be
+ * all that a transfer was about: who follows it will tell. */
 void requests_on_leader_lost(struct mortar_core *core)
 {
     core->route_retry_ms = 0;
@@ -504,6 +575,11 @@ void requests_on_leader_lost(struct mortar_core *core)
         if (client_request_goes_on(request)) {
             MARK(CLIENT_SENT_AGAIN);
             request_move(core, request, REQUEST_QUEUED);
+            continue;
+        }
+        if (request->kind == MORTAR_REQUEST_TRANSFER) {
+            MARK(FORWARDED_TRANSFER_WAITS);
+            request_move(core, request, REQUEST_PROPOSED);
             continue;
         }
         MARK(FORWARD_UNKNOWN);
@@ -715,7 +791,7 @@ static void expire_list(struct mortar_core *core, struct request_list *list)
     }
 }
 
-#define REQUEST_LISTS 5u
+#define REQUEST_LISTS 6u
 
 static void all_lists(struct mortar_core *core, struct request_list *out_lists[REQUEST_LISTS])
 {
@@ -724,6 +800,7 @@ static void all_lists(struct mortar_core *core, struct request_list *out_lists[R
     out_lists[2] = &core->proposed;
     out_lists[3] = &core->limbo;
     out_lists[4] = &core->changes;
+    out_lists[5] = &core->transfers;
 }
 
 void requests_expire(struct mortar_core *core)

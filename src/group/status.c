@@ -162,6 +162,11 @@ void mortar_core_status(struct mortar_core *core, struct mortar_core_status *out
     out->counters = core->counters;
 }
 
+enum mortar_role mortar_core_role(const struct mortar_core *core)
+{
+    return raft_role(core->raft);
+}
+
 bool mortar_core_log_sum(struct mortar_core *core, uint64_t index, uint64_t *out_term,
                          struct mortar_log_sum *out_sum)
 {

@@ -35,6 +35,7 @@ struct asked {
     uint32_t timeout_ms;
     bool is_direct;
     bool is_leave;
+    bool is_own;
     mortar_completion *done;
     void *argument;
 };
@@ -45,6 +46,7 @@ static void call_set(struct call *call, struct mortar_group *group, const struct
     call->timeout_ms = asked->timeout_ms;
     call->is_direct = asked->is_direct;
     call->is_leave = asked->is_leave;
+    call->is_own = asked->is_own;
     call->done = asked->done;
     call->argument = asked->argument;
     call->task.run = host_take_call;
@@ -170,6 +172,23 @@ static enum mortar_status ask_change(struct mortar_group *group,
     }
     if (status == MORTAR_OK) {
         copy_changes(call, changes, count);
+        call_set(call, group, asked);
+        call_post(group, call);
+    }
+    group_leave_use(group);
+    return status;
+}
+
+static enum mortar_status ask_transfer(struct mortar_group *group,
+                                       const struct mortar_member_id *target,
+                                       const struct asked *asked)
+{
+    struct call *call = NULL;
+    enum mortar_status status = group_enter(group);
+    if (status != MORTAR_OK) return status;
+    status = call_new(&group->node->gate, &group->node->allocator, CALL_TRANSFER, 0, &call);
+    if (status == MORTAR_OK) {
+        if (target) call->target = *target;
         call_set(call, group, asked);
         call_post(group, call);
     }
@@ -375,6 +394,32 @@ enum mortar_status mortar_group_change(struct mortar_group *group,
     struct waiter waiter;
     const struct asked asked = waiter_begin(&waiter, timeout_ms);
     return waiter_end(&waiter, ask_change(group, changes, count, &asked), NULL);
+}
+
+enum mortar_status mortar_group_transfer_async(struct mortar_group *group,
+                                               const struct mortar_member_id *target,
+                                               uint32_t timeout_ms, mortar_completion *done,
+                                               void *argument)
+{
+    const struct asked asked = {.timeout_ms = timeout_ms, .done = done, .argument = argument};
+    return ask_transfer(group, target, &asked);
+}
+
+enum mortar_status mortar_group_transfer(struct mortar_group *group,
+                                         const struct mortar_member_id *target, uint32_t timeout_ms)
+{
+    if (node_is_own_thread(group->node)) return MORTAR_E_WRONG_THREAD;
+    struct waiter waiter;
+    const struct asked asked = waiter_begin(&waiter, timeout_ms);
+    return waiter_end(&waiter, ask_transfer(group, target, &asked), NULL);
+}
+
+void group_hand_over(struct mortar_group *group, uint32_t timeout_ms)
+{
+    struct waiter waiter;
+    struct asked asked = waiter_begin(&waiter, timeout_ms);
+    asked.is_own = true;
+    (void)waiter_end(&waiter, ask_transfer(group, NULL, &asked), NULL);
 }
 
 static enum mortar_status ask_leave(struct mortar_group *group, struct asked *asked)

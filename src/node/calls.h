@@ -37,7 +37,7 @@ void call_gate_leave(struct call_gate *gate, size_t bytes);
 
 /* ---- One call ---- */
 
-enum call_kind { CALL_EXECUTE, CALL_FEED, CALL_QUERY, CALL_CHANGE, CALL_WAIT };
+enum call_kind { CALL_EXECUTE, CALL_FEED, CALL_QUERY, CALL_CHANGE, CALL_TRANSFER, CALL_WAIT };
 
 /* What a wait compares with; written and read by node/wait.c. */
 struct call_wait {
@@ -68,6 +68,8 @@ struct call {
     uint32_t timeout_ms;
     uint32_t count; /* Commands, or changes. */
     enum mortar_read_mode read_mode;
+    struct mortar_member_id target; /* TRANSFER; all zero: anyone. */
+    bool is_own;                    /* TRANSFER: only if we lead, else NOT_LEADER at once. */
     struct call_wait wait;
     struct mortar_result result;
     size_t item_bytes;

@@ -270,6 +270,9 @@ static enum mortar_status set_core_options(struct mortar_group *group,
     return random_fill(&core->seed, sizeof core->seed);
 }
 
+/* Whatever the timeouts are, close does not take longer for it. */
+#define HAND_OVER_MS_MAX 10000u
+
 /* What may be open at once: as much as the core takes, the table holds and the queue bears. */
 static void set_gate(struct mortar_group *group, const struct mortar_core_options *core)
 {
@@ -281,6 +284,9 @@ static void set_gate(struct mortar_group *group, const struct mortar_core_option
         count_max = queue_max;
     }
     call_gate_set(&node->gate, count_max, core->uncommitted_bytes_max);
+    const uint64_t hand_over_ms = 2 * (uint64_t)core->election_ticks * core->tick_ms;
+    const uint64_t most_ms = HAND_OVER_MS_MAX;
+    atomic_store(&group->hand_over_ms, (uint32_t)(hand_over_ms < most_ms ? hand_over_ms : most_ms));
 }
 
 /* Gives back all but the handle. */
@@ -381,10 +387,18 @@ static void wait_for_users(const struct mortar_group *group)
         (void)nanosleep(&moment, NULL);
 }
 
+/* So that the others need not wait for an election timeout (thesis 3.10). The leader gives up after
+ * the least timeout; what is longer waits for the first word of its successor. */
+static void hand_over(struct mortar_group *group)
+{
+    group_hand_over(group, (uint32_t)atomic_load(&group->hand_over_ms));
+}
+
 enum mortar_status group_close(struct mortar_group *group)
 {
     struct mortar_node *const node = group->node;
     if (node_is_own_thread(node)) return MORTAR_E_WRONG_THREAD;
+    hand_over(group);
     if (atomic_exchange(&group->is_closing, true)) return MORTAR_E_CLOSED;
     wait_for_users(group);
     stop_and_wait(group);

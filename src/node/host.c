@@ -265,6 +265,14 @@ const struct mesh_handler host_mesh_handler = {
 
 /* ---- Events: calls ---- */
 
+static enum mortar_status submit_transfer(struct mortar_group *group, const struct call *call)
+{
+    const bool anyone = mortar_member_id_is_none(&call->target);
+    if (call->is_own && mortar_core_role(group->core) != MORTAR_LEADER) return MORTAR_E_NOT_LEADER;
+    return mortar_core_transfer(group->core, call->id, anyone ? NULL : &call->target,
+                                call->timeout_ms);
+}
+
 static enum mortar_status submit(struct mortar_group *group, const struct call *call)
 {
     const struct mortar_bytes items = {call->items, call->item_bytes};
@@ -281,6 +289,8 @@ static enum mortar_status submit(struct mortar_group *group, const struct call *
         return mortar_core_change(group->core, call->id,
                                   (const struct mortar_change *)(const void *)call->items,
                                   call->count, call->timeout_ms);
+    case CALL_TRANSFER:
+        return submit_transfer(group, call);
     case CALL_WAIT:
         break;
     }

@@ -82,6 +82,7 @@ struct mortar_group {
     atomic_uint_fast32_t users;       /* API calls inside. */
     atomic_bool is_closing;
     atomic_uint_fast32_t command_bytes_max;
+    atomic_uint_fast32_t hand_over_ms; /* So long may handing over take at close. */
 
     bool is_stopped; /* Guarded by node->mutex: nothing runs any longer. */
 
@@ -116,6 +117,8 @@ bool node_is_own_thread(const struct mortar_node *node);
 /* group.c */
 /* Closes the group from another thread. */
 enum mortar_status group_close(struct mortar_group *group);
+/* A leader hands over to anyone who is ready; all others, and what cannot be, do nothing. */
+void group_hand_over(struct mortar_group *group, uint32_t timeout_ms);
 
 /* host.c: all on the control thread. */
 void host_on_tick(void *context);

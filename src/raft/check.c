@@ -51,6 +51,14 @@ static void check_reads(const struct raft *raft)
     ASSERT(raft->read_round - raft->read_sent <= 1);
 }
 
+static void check_transfer(const struct raft *raft)
+{
+    const bool leads = raft->role == MORTAR_LEADER;
+    ASSERT(leads || !raft_transferring(raft));
+    ASSERT(raft_transferring(raft) || !raft->transfer_told);
+    ASSERT(!mortar_member_id_equal(&raft->transfer_to, &raft->options.self));
+}
+
 static void check_configs(const struct raft *raft)
 {
     ASSERT(raft->uncommitted_count <= RAFT_CONFIGS_MAX);
@@ -110,6 +118,7 @@ void raft_check(const struct raft *raft)
     check_log(raft);
     check_role(raft);
     check_reads(raft);
+    check_transfer(raft);
     check_configs(raft);
     check_members(raft);
 }

@@ -6,6 +6,8 @@
  *        |                      |   +----------------+                                   |
  *        +----------------------+--------------------+-----------------------------------+
  *          a leader is heard, a later term is seen, or (LEADER) no majority is heard
+ *
+ * A FOLLOWER whose leader hands over to it becomes a CANDIDATE at once (3.10).
  */
 #include "raft/internal.h"
 
@@ -14,7 +16,7 @@ const struct mortar_member_id RAFT_NOBODY;
 #define ROLES 4u
 /* [from][to], in the order of enum mortar_role. */
 static const bool ROLE_IS_LEGAL[ROLES][ROLES] = {
-    {true, true, false, false},
+    {true, true, true, false},
     {true, true, true, false},
     {true, true, false, true},
     {true, false, false, false},
@@ -76,6 +78,7 @@ void raft_convert_follower(struct raft *raft, uint64_t term, const struct mortar
     role_move(raft, MORTAR_FOLLOWER, leader);
     if (role_before == MORTAR_LEADER) MARK(LEADER_STEPS_DOWN);
     if (role_before == MORTAR_CANDIDATE) MARK(CANDIDATE_YIELDS);
+    if (role_before == MORTAR_LEADER) raft_transfer_forget(raft);
     if (role_before == MORTAR_LEADER) raft_election_arm(raft);
 
     const bool leader_known = !mortar_member_id_is_none(leader);
@@ -121,6 +124,7 @@ void raft_convert_candidate(struct raft *raft, struct raft_effects *out)
     raft->own_vote_stored = false;
     raft_save_vote(raft, out);
     role_move(raft, MORTAR_CANDIDATE, &RAFT_NOBODY);
+    raft->leader_silent = raft->options.election_ticks_min;
     forget_term(raft);
     if (!BUG(PRE_VOTE_COUNTS)) forget_votes(raft);
     push_role(raft, out);

@@ -31,7 +31,8 @@ bool raft_electable(const struct raft *raft)
 
 /* What it sends is the end of its log, which is not below its voting position: entries that a
  * session brought count for a candidate though it never acknowledged them. */
-static void ask_for_votes(const struct raft *raft, bool pre, struct raft_effects *out)
+static void ask_for_votes(const struct raft *raft, bool pre, bool transfer,
+                          struct raft_effects *out)
 {
     const uint64_t term = pre ? raft->term + 1 : raft->term;
     RAFT_TRACE(raft, ELECTION, NULL, term, pre, 0, 0);
@@ -41,8 +42,8 @@ static void ask_for_votes(const struct raft *raft, bool pre, struct raft_effects
         struct raft_effect *effect = raft_push(out, RAFT_SEND);
         effect->send.to = member->id;
         effect->send.message = MESSAGE_VOTE_REQUEST;
-        effect->send.vote_request =
-            (struct vote_request){.term = term, .last = raft->last, .pre = pre};
+        effect->send.vote_request = (struct vote_request){
+            .term = term, .last = raft->last, .pre = pre, .transfer = transfer};
         if (BUG(HOLE_VOTES_BY_TAIL)) (void)raft_tail_last(raft, &effect->send.vote_request.last);
     }
 }
@@ -59,12 +60,21 @@ void raft_campaign_if_won(struct raft *raft, struct raft_effects *out)
 {
     if (raft->role == MORTAR_PRE_CANDIDATE && raft_members_reach(raft, granted_value) == 1) {
         raft_convert_candidate(raft, out);
-        ask_for_votes(raft, false, out);
+        ask_for_votes(raft, false, false, out);
     }
     if (raft->role == MORTAR_CANDIDATE && raft->own_vote_stored &&
         raft_members_reach(raft, granted_value) == 1) {
         raft_convert_leader(raft, out);
     }
+}
+
+/* Thesis 3.10, 4.2.3: the leader itself asked for it, so nobody need be asked first, and those who
+ * hear that leader may vote. */
+void raft_campaign_now(struct raft *raft, struct raft_effects *out)
+{
+    raft_election_arm(raft);
+    raft_convert_candidate(raft, out);
+    ask_for_votes(raft, false, true, out);
 }
 
 static void on_election_timeout(struct raft *raft, struct raft_effects *out)
@@ -76,7 +86,7 @@ static void on_election_timeout(struct raft *raft, struct raft_effects *out)
         return;
     }
     raft_convert_pre_candidate(raft, out);
-    ask_for_votes(raft, true, out);
+    ask_for_votes(raft, true, false, out);
     raft_campaign_if_won(raft, out);
 }
 
@@ -113,6 +123,8 @@ static void leader_tick(struct raft *raft, struct raft_effects *out)
         raft_convert_follower(raft, raft->term, &raft->voted_for, &RAFT_NOBODY, out);
         return;
     }
+    raft_transfer_tick(raft, out);
+    if (raft->role != MORTAR_LEADER) return;
     probe_the_silent(raft);
     raft->heartbeat_elapsed++;
     if (raft->heartbeat_elapsed < raft->options.heartbeat_ticks) return;

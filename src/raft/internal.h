@@ -16,6 +16,7 @@
  *   members.c          table of members, and what a majority of them reaches
  *   membership.c       configurations
  *   read.c             read-index rounds
+ *   transfer.c         a leader hands over
  *   log.c              the log, as far as raft knows it
  *   check.c            every invariant
  *
@@ -135,7 +136,10 @@ struct raft {
     uint64_t read_round; /* Latest given out. */
     uint64_t read_sent;  /* Latest that left with appends. */
     uint64_t read_confirmed;
-    uint64_t sync_count; /* Episodes of SYNC so far: their numbers. */
+    uint64_t sync_count;                 /* Episodes of SYNC so far: their numbers. */
+    struct mortar_member_id transfer_to; /* Hands over to this one; all zero: does not. */
+    bool transfer_told;                  /* TIMEOUT_NOW has left. */
+    uint64_t transfer_elapsed;
 
     /* Configurations: the committed one, and those above the commit index, oldest first. */
     struct raft_config_slot committed;
@@ -201,6 +205,8 @@ void raft_election_arm(struct raft *raft);
 void raft_on_tick(struct raft *raft, struct raft_effects *out);
 void raft_campaign_if_won(struct raft *raft, struct raft_effects *out);
 bool raft_electable(const struct raft *raft);
+/* Stands for election without a pre-vote (thesis 3.10). */
+void raft_campaign_now(struct raft *raft, struct raft_effects *out);
 
 /* vote.c */
 void raft_on_vote_request(struct raft *raft, const struct mortar_member_id *from,
@@ -282,10 +288,24 @@ void raft_on_sync_config(struct raft *raft, uint64_t index, const struct config 
 bool raft_membership_advance(struct raft *raft, struct raft_effects *out);
 bool raft_promote_whole(struct raft *raft, struct raft_effects *out);
 bool raft_may_propose(const struct raft *raft);
+/* Complete by its own word, and within resend_bytes of our end (design 7). */
+bool raft_is_whole(const struct raft *raft, const struct raft_member *member);
 
 /* read.c */
 void raft_read_depart(struct raft *raft, struct raft_effects *out);
 void raft_read_confirm(struct raft *raft, struct raft_effects *out);
+
+/* transfer.c */
+enum mortar_status raft_on_transfer(struct raft *raft, const struct mortar_member_id *target);
+bool raft_transferring(const struct raft *raft);
+void raft_transfer_forget(struct raft *raft);
+/* Tells the target, once it holds all of our log. */
+void raft_transfer_advance(struct raft *raft, struct raft_effects *out);
+/* Asks one to follow a leader that steps down now, where one holds all of its log. */
+void raft_transfer_leaving(const struct raft *raft, struct raft_effects *out);
+void raft_transfer_tick(struct raft *raft, struct raft_effects *out);
+void raft_on_timeout_now(struct raft *raft, const struct mortar_member_id *from,
+                         const struct timeout_now *message, struct raft_effects *out);
 
 /* A part of the leader's longer message came. */
 void raft_on_heard(struct raft *raft, const struct mortar_member_id *from, uint64_t term,

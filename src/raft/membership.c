@@ -132,6 +132,7 @@ enum mortar_status raft_on_change(struct raft *raft, const struct config_change 
     if (count == 0 || count > MORTAR_MEMBERS_MAX) return MORTAR_E_INVALID;
     const bool may = raft_may_propose(raft) || BUG(CONFIG_BEFORE_NOOP);
     if (!may || (raft->uncommitted_count > 0 && !BUG(CONFIG_ON_CONFIG))) return MORTAR_E_CHANGING;
+    if (raft_transferring(raft)) return MORTAR_E_BUSY;
     const enum mortar_status status =
         config_apply(&raft->committed.config, changes, count, &raft->config_scratch);
     if (status != MORTAR_OK) return status;
@@ -148,11 +149,12 @@ static void tell_commit(struct raft *raft, struct raft_effects *out)
 
 /* 1. A committed joint configuration is left (thesis 4.3).
  * 2. A leader that is no voter of the committed plain configuration steps down, once it has told
- *    the others how far that is committed (thesis 4.2.2). */
+ *    the others how far that is committed, and one of them to follow it (thesis 4.2.2). */
 bool raft_membership_advance(struct raft *raft, struct raft_effects *out)
 {
     if (!raft_may_propose(raft) || raft->uncommitted_count > 0) return false;
     if (raft->committed.config.joint) {
+        if (raft_transferring(raft)) return false; /* Our successor does it, or we do, later. */
         MARK(JOINT_LEFT);
         config_leave_joint(&raft->committed.config, &raft->config_scratch);
         raft_append_own(raft, MORTAR_ENTRY_CONFIG, 1, out);
@@ -162,6 +164,7 @@ bool raft_membership_advance(struct raft *raft, struct raft_effects *out)
     if ((self != NULL && raft_is_voter(self)) || BUG(REMOVED_LEADER_STAYS)) return false;
     MARK(LEADER_LEAVES);
     tell_commit(raft, out);
+    raft_transfer_leaving(raft, out);
     raft_convert_follower(raft, raft->term, &raft->voted_for, &RAFT_NOBODY, out);
     return false;
 }
@@ -171,10 +174,8 @@ static bool is_learner(const struct raft_member *member)
     return member->listed && !member->observer && !raft_is_voter(member);
 }
 
-/* Design 7: complete by its own word, and within resend_bytes of our end. */
-static bool is_whole(const struct raft *raft, const struct raft_member *member)
+bool raft_is_whole(const struct raft *raft, const struct raft_member *member)
 {
-    if (BUG(PROMOTED_UNASKED)) return true;
     return member->whole && member->state == RAFT_REPLICATE &&
            raft_log_bytes(raft, member->match + 1, raft->last.index) <= raft->options.resend_bytes;
 }
@@ -200,7 +201,7 @@ static uint32_t promote_count(uint32_t voters, uint32_t target, uint32_t whole, 
 bool raft_promote_whole(struct raft *raft, struct raft_effects *out)
 {
     if (!raft_may_propose(raft) || raft->uncommitted_count > 0) return false;
-    if (raft->committed.config.joint) return false;
+    if (raft->committed.config.joint || raft_transferring(raft)) return false;
     const uint64_t silent_max = 2 * (uint64_t)raft->options.election_ticks_min;
     uint32_t whole = 0;
     uint32_t learners = 0;
@@ -208,7 +209,8 @@ bool raft_promote_whole(struct raft *raft, struct raft_effects *out)
         const struct raft_member *member = &raft->members[i];
         if (!is_learner(member) || member->silent_ticks >= silent_max) continue;
         learners++;
-        if (!is_whole(raft, member) || whole == MORTAR_MEMBERS_MAX) continue;
+        const bool is_whole = raft_is_whole(raft, member) || BUG(PROMOTED_UNASKED);
+        if (!is_whole || whole == MORTAR_MEMBERS_MAX) continue;
         raft->changes_scratch[whole].kind = CONFIG_PROMOTE;
         raft->changes_scratch[whole].member = member->id;
         raft->changes_scratch[whole].address[0] = 0;

@@ -134,6 +134,8 @@ static uint64_t largest_number(const struct raft_event *event)
                                  event->append_request.tail_base.position.index));
     case MESSAGE_APPEND_REPLY:
         return event->append_reply.term;
+    case MESSAGE_TIMEOUT_NOW:
+        return event->timeout_now.term;
     case MESSAGE_READ_REQUEST:
     case MESSAGE_READ_REPLY:
     case MESSAGE_FORWARD_REQUEST:
@@ -176,6 +178,9 @@ static void on_receive(struct raft *raft, const struct raft_event *event, struct
     case MESSAGE_APPEND_REPLY:
         raft_on_append_reply(raft, from, &event->append_reply, out);
         break;
+    case MESSAGE_TIMEOUT_NOW:
+        raft_on_timeout_now(raft, from, &event->timeout_now, out);
+        break;
     case MESSAGE_READ_REQUEST:
     case MESSAGE_READ_REPLY:
     case MESSAGE_FORWARD_REQUEST:
@@ -202,6 +207,10 @@ static enum mortar_status on_propose(struct raft *raft, const struct raft_event 
     const struct raft_member *self = raft_self(raft);
     if (self == NULL || !raft_is_voter(self)) { /* Steps down soon (4.2.2). */
         MARK(PROPOSE_LEAVING);
+        return MORTAR_E_BUSY;
+    }
+    if (raft_transferring(raft) && !BUG(TRANSFER_KEEPS_PROPOSING)) { /* Thesis 3.10. */
+        MARK(PROPOSE_HANDING_OVER);
         return MORTAR_E_BUSY;
     }
     ASSERT(event->propose.kind != MORTAR_ENTRY_CONFIG);
@@ -270,6 +279,8 @@ enum mortar_status raft_step(struct raft *raft, const struct raft_event *event,
         note_alive(raft, &event->from);
         raft_on_heard(raft, &event->from, event->term, out);
         break;
+    case RAFT_TRANSFER:
+        return raft_on_transfer(raft, &event->from);
     case RAFT_LINK:
         on_link(raft, &event->from, event->up);
         break;

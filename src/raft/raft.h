@@ -82,6 +82,7 @@ enum raft_event_type {
     RAFT_FLUSH,          /* Send what can be sent. */
     RAFT_HEARD,          /* A part of a longer message of `from`, which leads `term` by its own word
                           (0: does not lead). */
+    RAFT_TRANSFER,       /* Leader: hand over to `from`, or to anyone where that is all zero. */
     RAFT_LINK,           /* A bond came up or went down. */
     RAFT_SYNC_BEGUN,     /* A session runs: appends go to the tail range. */
     RAFT_SYNC_APPENDED,  /* The session appended verified, committed entries to the log, or cut or
@@ -93,11 +94,12 @@ enum raft_event_type {
 
 struct raft_event {
     enum raft_event_type type;
-    struct mortar_member_id from; /* RECEIVE, LINK */
+    struct mortar_member_id from; /* RECEIVE, LINK, HEARD, TRANSFER */
     enum message_type message;    /* RECEIVE */
     union {
         struct vote_request vote_request;
         struct vote_reply vote_reply;
+        struct timeout_now timeout_now;
         struct append_request append_request; /* Entries were verified against our own sums where
                                                  prev is in our log (or tail). */
         struct append_reply append_reply;
@@ -138,7 +140,8 @@ enum raft_effect_type {
     RAFT_TAIL_OPEN,      /* Open the tail range at `anchor`; an open one is dropped. */
     RAFT_TAIL_APPEND,    /* As APPEND_FOREIGN, into the tail. */
     RAFT_TAIL_TRUNCATE,  /* Cut the tail from `index` on. */
-    RAFT_REMOVED         /* Our removal is committed. */
+    RAFT_REMOVED,        /* Our removal is committed. */
+    RAFT_TRANSFER_ENDED  /* Leader: gave up handing over, and goes on leading. */
 };
 
 struct raft_effect {
@@ -166,6 +169,7 @@ struct raft_effect {
             union {
                 struct vote_request vote_request;
                 struct vote_reply vote_reply;
+                struct timeout_now timeout_now;
                 struct append_reply append_reply;
             };
         } send;
@@ -182,6 +186,7 @@ struct raft_effect {
             struct mortar_member_id leader; /* All zero: unknown. */
         } role;
         uint64_t round;
+        bool told; /* TRANSFER_ENDED: the target was told, and may still stand for election. */
         struct {
             struct mortar_position prev;
             uint64_t leader_commit;
@@ -211,9 +216,11 @@ MORTAR_NODISCARD enum mortar_status raft_open(const struct mortar_allocator *all
 void raft_close(struct raft *raft); /* NULL is a no-op. */
 
 /* Takes one event, appends effects to `out`, which must be empty.
- * PROPOSE and CHANGE answer (all others give MORTAR_OK):
+ * PROPOSE, CHANGE and TRANSFER answer (all others give MORTAR_OK):
  *   MORTAR_E_NOT_LEADER  we do not lead.
- *   MORTAR_E_BUSY        uncommitted_bytes_max is reached, or the leader is about to step down.
+ *   MORTAR_E_BUSY        uncommitted_bytes_max is reached, or the leader hands over, or is about to
+ *                        step down. TRANSFER: the target, or each that could be, is not ready.
+ *   MORTAR_E_INVALID     TRANSFER: the target is no voter that stays, or is ourselves.
  *   MORTAR_E_CHANGING    CHANGE: one is in progress, or no entry of this term is committed yet.
  *   and those of config_apply(). */
 enum mortar_status raft_step(struct raft *raft, const struct raft_event *event,

@@ -129,4 +129,5 @@ void raft_on_flush(struct raft *raft, struct raft_effects *out)
     for (uint32_t i = 0; i < raft->member_count && !is_full(out); i++) {
         replicate(raft, &raft->members[i], out);
     }
+    if (!is_full(out)) raft_transfer_advance(raft, out);
 }

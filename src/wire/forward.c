@@ -4,7 +4,7 @@
  *
  *   offset  size  field
  *        0     8  id
- *        8     1  kind, 1..5
+ *        8     1  kind, 1..6
  *        9     4  timeout_ms
  *       13     4  count, 1..FORWARD_COUNT_MAX
  *       17        `count` items
@@ -53,7 +53,7 @@ static bool forward_items_are_sound(struct mortar_bytes items, uint32_t count)
 
 void forward_request_encode(const struct forward_request *message, struct writer *out)
 {
-    ASSERT(message->kind >= FORWARD_EXECUTE && message->kind <= FORWARD_CLIENT_COMMAND);
+    ASSERT(message->kind >= FORWARD_EXECUTE && message->kind <= FORWARD_TRANSFER);
     ASSERT(message->count >= 1 && message->count <= FORWARD_COUNT_MAX);
     put_u64(out, message->id);
     put_u8(out, (uint8_t)message->kind);
@@ -72,7 +72,7 @@ enum mortar_status forward_request_decode(struct mortar_bytes in, struct forward
     message.count = get_u32(&reader);
     message.items = get_bytes(&reader, reader.bytes);
     if (!reader_done(&reader)) return MORTAR_E_CORRUPT;
-    if (kind < FORWARD_EXECUTE || kind > FORWARD_CLIENT_COMMAND) return MORTAR_E_CORRUPT;
+    if (kind < FORWARD_EXECUTE || kind > FORWARD_TRANSFER) return MORTAR_E_CORRUPT;
     if (message.count < 1 || message.count > FORWARD_COUNT_MAX) return MORTAR_E_CORRUPT;
     if (!forward_items_are_sound(message.items, message.count)) return MORTAR_E_CORRUPT;
     message.kind = (enum forward_kind)kind;

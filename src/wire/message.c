@@ -28,6 +28,8 @@ const char *message_type_name(enum message_type type)
         return "sync";
     case MESSAGE_LEASE:
         return "lease";
+    case MESSAGE_TIMEOUT_NOW:
+        return "timeout_now";
     case MESSAGE_PART:
         return "part";
 #ifdef MORTAR_WIRE_NEXT

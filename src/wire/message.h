@@ -30,6 +30,7 @@ enum message_type {
 #ifdef MORTAR_WIRE_NEXT
     MESSAGE_ECHO = 14, /* From WIRE_VERSION_NEXT on. */
 #endif
+    MESSAGE_TIMEOUT_NOW = 15
 };
 
 /* Thesis 3.4, 9.6 (pre-vote). 26 bytes: term 8, last 16 (index, term), pre 1, transfer 1. */
@@ -45,6 +46,11 @@ struct vote_reply {
     uint64_t term; /* The voter's; for a granted pre-vote the term asked about. */
     bool pre;
     bool granted;
+};
+
+/* Thesis 3.10: the leader of `term` asks the receiver to stand for election at once. 8 bytes. */
+struct timeout_now {
+    uint64_t term;
 };
 
 /* Thesis 3.5. Header 125 bytes, then a run of records (wire/record.h), at most a frame's worth;
@@ -102,11 +108,12 @@ struct read_reply {
 };
 
 enum forward_kind {
-    FORWARD_EXECUTE = 1,       /* Commands; answered when the last of them is applied. */
-    FORWARD_FEED = 2,          /* Commands; answered when positions are assigned. */
-    FORWARD_CHANGE = 3,        /* config_change records. */
-    FORWARD_CLIENT = 4,        /* A client_entry (wire/client.h); answered when it is applied. */
-    FORWARD_CLIENT_COMMAND = 5 /* A client_command; likewise. */
+    FORWARD_EXECUTE = 1,        /* Commands; answered when the last of them is applied. */
+    FORWARD_FEED = 2,           /* Commands; answered when positions are assigned. */
+    FORWARD_CHANGE = 3,         /* config_change records. */
+    FORWARD_CLIENT = 4,         /* A client_entry (wire/client.h); answered when it is applied. */
+    FORWARD_CLIENT_COMMAND = 5, /* A client_command; likewise. */
+    FORWARD_TRANSFER = 6 /* One member id: whom the leader is to hand over to; zero: anyone. */
 };
 
 /* 17 bytes, then `count` items, each 4 bytes length and the bytes. */
@@ -192,6 +199,9 @@ MORTAR_NODISCARD enum mortar_status vote_request_decode(struct mortar_bytes in,
 void vote_reply_encode(const struct vote_reply *message, struct writer *out);
 MORTAR_NODISCARD enum mortar_status vote_reply_decode(struct mortar_bytes in,
                                                       struct vote_reply *out);
+void timeout_now_encode(const struct timeout_now *message, struct writer *out);
+MORTAR_NODISCARD enum mortar_status timeout_now_decode(struct mortar_bytes in,
+                                                       struct timeout_now *out);
 /* Writes the fixed part and, when entries.data is not NULL, the entries. */
 void append_request_encode(const struct append_request *message, struct writer *out);
 MORTAR_NODISCARD enum mortar_status append_request_decode(struct mortar_bytes in,
@@ -236,6 +246,7 @@ MORTAR_NODISCARD enum mortar_status part_decode(struct mortar_bytes in, struct p
 /* Bytes of the fixed part of each, for reserving the frame. */
 #define VOTE_REQUEST_BYTES   26u
 #define VOTE_REPLY_BYTES     10u
+#define TIMEOUT_NOW_BYTES    8u
 #define APPEND_REQUEST_BYTES 125u
 #define APPEND_REPLY_BYTES   90u
 #ifdef MORTAR_WIRE_NEXT

@@ -1,4 +1,4 @@
-/* wire/vote.c - the two messages of an election (thesis 3.4, 9.6). Little-endian, version 1.
+/* wire/vote.c - the messages of an election (thesis 3.4, 3.10, 9.6). Little-endian, version 1.
  *
  * VOTE_REQUEST, 26 bytes:
  *
@@ -15,6 +15,11 @@
  *        0     8  term; >= 1 when granted
  *        8     1  pre, 0 or 1
  *        9     1  granted, 0 or 1
+ *
+ * TIMEOUT_NOW, 8 bytes:
+ *
+ *   offset  size  field
+ *        0     8  term, >= 1
  */
 #include "wire/fields.h"
 #include "wire/message.h"
@@ -69,6 +74,21 @@ enum mortar_status vote_reply_decode(struct mortar_bytes in, struct vote_reply *
     message.pre = get_bool(&reader);
     message.granted = get_bool(&reader);
     if (!reader_done(&reader) || !vote_reply_is_sound(&message)) return MORTAR_E_CORRUPT;
+    *out = message;
+    return MORTAR_OK;
+}
+
+void timeout_now_encode(const struct timeout_now *message, struct writer *out)
+{
+    ASSERT(message->term >= 1);
+    put_u64(out, message->term);
+}
+
+enum mortar_status timeout_now_decode(struct mortar_bytes in, struct timeout_now *out)
+{
+    struct reader reader = reader_over(in);
+    const struct timeout_now message = {.term = get_u64(&reader)};
+    if (!reader_done(&reader) || message.term < 1) return MORTAR_E_CORRUPT;
     *out = message;
     return MORTAR_OK;
 }

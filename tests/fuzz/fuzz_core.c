@@ -303,6 +303,16 @@ static void send_vote(void)
             (struct mortar_bytes){payload_block, out.bytes});
 }
 
+static void send_timeout_now(void)
+{
+    struct timeout_now message = {.term = term()};
+    if (message.term == 0) message.term = 1;
+    struct writer out = writer_over(payload_block, sizeof payload_block);
+    timeout_now_encode(&message, &out);
+    receive(MORTAR_LANE_CONTROL, MESSAGE_TIMEOUT_NOW,
+            (struct mortar_bytes){payload_block, out.bytes});
+}
+
 static void send_sync(void)
 {
     const struct mortar_bytes bytes = some_bytes();
@@ -460,7 +470,7 @@ static void act_in_session(void)
 
 static void one_step(void)
 {
-    switch (get_u8(&play.in) % 12) {
+    switch (get_u8(&play.in) % 13) {
     case 0:
         tick();
         break;
@@ -493,6 +503,9 @@ static void one_step(void)
         if (play.work_count > 0) run_work();
         break;
     case 11:
+        send_timeout_now();
+        break;
+    case 12:
         play.pause = get_u8(&play.in) % 4;
         break;
     }

@@ -12,6 +12,7 @@
 
 CODEC(vote_request);
 CODEC(vote_reply);
+CODEC(timeout_now);
 CODEC(append_request);
 CODEC_OF_VERSION(append_reply, append_reply, WIRE_VERSION_MIN);
 CODEC(read_request);
@@ -53,6 +54,7 @@ static const struct codec *const codecs[128] = {
     [MESSAGE_SYNC] = &sync_message_codec,
     [MESSAGE_LEASE] = &lease_codec,
     [MESSAGE_PART] = &part_codec,
+    [MESSAGE_TIMEOUT_NOW] = &timeout_now_codec,
     [BOND_HELLO] = &bond_hello_codec,
     [BOND_PROOF] = &bond_proof_codec,
     [BOND_NAMES] = &bond_names_codec,

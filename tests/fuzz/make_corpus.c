@@ -181,6 +181,9 @@ static void make_membership_and_sync(void)
                                .bytes = words},
                 &out);
     save("message", "part", &out);
+    out = begin(MESSAGE_TIMEOUT_NOW);
+    timeout_now_encode(&(struct timeout_now){.term = 1}, &out);
+    save("message", "timeout_now", &out);
 }
 
 static void make_bond_frames(void)

@@ -602,6 +602,66 @@ static void every_member_serves_calls_and_any_can_leave(void **state)
     place_end(&place);
 }
 
+static void wait_for_leader(struct member *at, const struct mortar_member_id *leader)
+{
+    const struct mortar_condition condition = {.kind = MORTAR_UNTIL_LEADER_IS, .member = *leader};
+    assert_int_equal(mortar_group_wait(at->group, condition, SOON_MS), MORTAR_OK);
+}
+
+/* Thesis 3.10. Any member may be asked; a leader that closes has seen its successor. */
+static void a_leader_hands_over_when_asked_and_when_it_closes(void **state)
+{
+    (void)state;
+    enum { COUNT = 3 };
+    struct place place;
+    static struct member members[COUNT];
+    struct mortar_member_id ids[COUNT];
+    struct mortar_result result;
+    place_begin(&place);
+    for (unsigned i = 0; i < COUNT; i++) {
+        char name[8];
+        (void)snprintf(name, sizeof name, "m%u", i);
+        struct mortar_node_options options = member_options(&members[i], &place, name);
+        options.peers = i > 0 ? members[0].address : NULL;
+        member_open(&members[i], &options);
+        if (i == 0) {
+            member_found(&members[i]);
+        } else {
+            member_join(&members[i]);
+        }
+        ids[i] = mortar_group_member_id(members[i].group);
+    }
+    const struct mortar_condition whole = {.kind = MORTAR_UNTIL_VOTERS, .index = COUNT};
+    for (unsigned i = 0; i < COUNT; i++)
+        assert_int_equal(mortar_group_wait(members[i].group, whole, SOON_MS), MORTAR_OK);
+    assert_int_equal(mortar_group_execute(members[2].group, command, SOON_MS, &result), MORTAR_OK);
+    mortar_result_release(&result);
+
+    const struct mortar_member_id stranger = {.store = {9}};
+    assert_int_equal(mortar_group_transfer(members[1].group, &stranger, SOON_MS), MORTAR_E_INVALID);
+    assert_int_equal(mortar_group_transfer(members[1].group, &ids[2], SOON_MS), MORTAR_OK);
+    for (unsigned i = 0; i < COUNT; i++)
+        wait_for_leader(&members[i], &ids[2]);
+    struct told told = {.in_order = true};
+    assert_int_equal(mortar_group_transfer_async(members[2].group, &ids[0], SOON_MS, tell, &told),
+                     MORTAR_OK);
+    wait_for_leader(&members[1], &ids[0]);
+    wait_for_leader(&members[0], &ids[0]);
+    assert_int_equal(mortar_group_execute(members[0].group, command, SOON_MS, &result), MORTAR_OK);
+    mortar_result_release(&result);
+
+    const uint64_t changes = member_metrics(&members[0]).core.leader_changes;
+    assert_int_equal(mortar_group_close(members[0].group), MORTAR_OK);
+    assert_int_equal(member_metrics(&members[0]).core.leader_changes, changes + 1);
+    member_close(&members[0]);
+    assert_int_equal(mortar_group_execute(members[1].group, command, SOON_MS, &result), MORTAR_OK);
+    mortar_result_release(&result);
+    member_close(&members[1]);
+    member_close(&members[2]);
+    assert_int_equal(atomic_load(&told.ok), 1);
+    place_end(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -617,6 +677,7 @@ int main(void)
         cmocka_unit_test(what_was_not_dispatched_completes_at_close_on_a_node_that_answers),
         cmocka_unit_test(threads_that_call_while_the_group_closes_get_closed),
         cmocka_unit_test(every_member_serves_calls_and_any_can_leave),
+        cmocka_unit_test(a_leader_hands_over_when_asked_and_when_it_closes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@
  *   write A N [bytes]                   the same, not waited for
  *   join A, promote A, remove A         membership, asked of the leader
  *   exchange A B                        promotes A and removes B in one change
+ *   transfer A [to B]                   asks A for a transfer, and waits for its end
  *   latency N                           ms, both ways, from now on
  *   run N                               ms
  *   run-until idle | leader | syncing A | voter A
@@ -160,6 +161,18 @@ static bool change_members(struct player *player, char **words)
     return ask_change(player, changes, exchange ? 2 : 1);
 }
 
+static bool transfer(struct player *player, char **words)
+{
+    struct sim *sim = player->sim;
+    enum mortar_status status = MORTAR_UNKNOWN;
+    const uint64_t op = client_transfer(sim, named(sim, words[1]), named(sim, words[3]), WAIT_MS);
+    while (op != 0 && !client_ended(sim, op, &status)) {
+        if (!sim_run_ms(sim, 1)) return false;
+    }
+    story_say(sim, "---- transfer: %s", mortar_status_name(status));
+    return op != 0;
+}
+
 static bool run_until(struct sim *sim, char **words)
 {
     if (is(words[1], "idle")) return sim_run_until(sim, sim_converged, WAIT_MS);
@@ -196,6 +209,7 @@ static bool do_to_node(struct player *player, char **words)
     if (replica >= sim->replica_count) return false;
     if (is(words[0], "elect")) return sim_elect(sim, replica);
     if (is(words[0], "propose")) return write_commands(sim, words, true);
+    if (is(words[0], "transfer")) return transfer(player, words);
     if (is(words[0], "write")) return write_commands(sim, words, false);
     if (is(words[0], "cut") || is(words[0], "mend")) {
         const struct replica *other = named(sim, words[2]);

@@ -245,6 +245,9 @@ enum mortar_status solo_receive(struct solo *solo, uint32_t from, enum message_t
     case MESSAGE_LEASE:
         lease_encode(message, &out);
         break;
+    case MESSAGE_TIMEOUT_NOW:
+        timeout_now_encode(message, &out);
+        break;
     case MESSAGE_PART:
         part_encode(message, &out);
         break;

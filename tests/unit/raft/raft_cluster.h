@@ -384,6 +384,8 @@ static inline void effect_send(struct cluster_node *node, const struct raft_effe
         message->event.vote_request = effect->send.vote_request;
     } else if (effect->send.message == MESSAGE_VOTE_REPLY) {
         message->event.vote_reply = effect->send.vote_reply;
+    } else if (effect->send.message == MESSAGE_TIMEOUT_NOW) {
+        message->event.timeout_now = effect->send.timeout_now;
     } else {
         assert_int_equal(effect->send.message, MESSAGE_APPEND_REPLY);
         message->event.append_reply = effect->send.append_reply;
@@ -529,6 +531,8 @@ static inline void carry_out(struct cluster_node *node, const struct raft_event 
     case RAFT_TAIL_TRUNCATE:
         CLUSTER_CHECK(node->cluster, effect->index > node->tail.base);
         node->tail.last = effect->index - 1;
+        break;
+    case RAFT_TRANSFER_ENDED:
         break;
     case RAFT_REMOVED:
         node->removed = true;

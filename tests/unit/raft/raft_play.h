@@ -342,6 +342,12 @@ static inline enum mortar_status cluster_change(struct cluster_node *node,
                                                    .change = {.changes = &change, .count = 1}});
 }
 
+static inline enum mortar_status cluster_transfer(struct cluster_node *node,
+                                                  const struct mortar_member_id *target)
+{
+    return cluster_step(node, &(struct raft_event){.type = RAFT_TRANSFER, .from = *target});
+}
+
 static inline void cluster_tick(struct cluster_node *node, uint32_t ticks)
 {
     for (uint32_t i = 0; i < ticks && node->raft != NULL; i++) {

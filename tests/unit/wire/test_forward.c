@@ -28,7 +28,7 @@ static void forward_request_survives_the_wire(void **state)
     codec_check(&forward_request_codec, &request, FORWARD_REQUEST_BYTES + request.items.bytes,
                 CODEC_CLOSED);
     codec_refuses(&forward_request_codec, &request, 8, 0);
-    codec_refuses(&forward_request_codec, &request, 8, 6);
+    codec_refuses(&forward_request_codec, &request, 8, 7);
     codec_refuses(&forward_request_codec, &request, 13, 2);
     codec_refuses(&forward_request_codec, &request, 13, 4);
     codec_refuses(&forward_request_codec, &request, 15, 1);    /* More than 65536. */

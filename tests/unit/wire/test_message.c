@@ -2,16 +2,21 @@
 #include "unit/test.h"
 #include "wire/message.h"
 
+/* Number 14 is taken from the next version on. */
+static bool is_spoken(int type)
+{
 #ifdef MORTAR_WIRE_NEXT
-#define TYPE_LAST MESSAGE_ECHO
+    return type <= MESSAGE_TIMEOUT_NOW;
 #else
-#define TYPE_LAST MESSAGE_PART
+    return type <= MESSAGE_TIMEOUT_NOW && type != 14;
 #endif
+}
 
 static void each_type_has_a_name_of_its_own(void **state)
 {
     (void)state;
-    for (int type = MESSAGE_VOTE_REQUEST; type <= TYPE_LAST; type++) {
+    for (int type = MESSAGE_VOTE_REQUEST; type <= MESSAGE_TIMEOUT_NOW; type++) {
+        if (!is_spoken(type)) continue;
         const char *const name = message_type_name((enum message_type)type);
         assert_string_not_equal(name, "unknown message");
         for (int other = MESSAGE_VOTE_REQUEST; other < type; other++) {

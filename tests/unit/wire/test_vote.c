@@ -1,9 +1,10 @@
-/* The two messages of an election as bytes. */
+/* The messages of an election as bytes. */
 #include "unit/wire/codec_check.h"
 #include "wire/message.h"
 
 CODEC(vote_request);
 CODEC(vote_reply);
+CODEC(timeout_now);
 
 static const struct vote_request request = {
     .term = 7, .last = {.index = 300, .term = 6}, .pre = true, .transfer = false};
@@ -19,6 +20,14 @@ static void vote_reply_survives_the_wire(void **state)
 {
     (void)state;
     codec_check(&vote_reply_codec, &reply, VOTE_REPLY_BYTES, CODEC_CLOSED);
+}
+
+static void timeout_now_survives_the_wire(void **state)
+{
+    (void)state;
+    const struct timeout_now message = {.term = 7};
+    codec_check(&timeout_now_codec, &message, TIMEOUT_NOW_BYTES, CODEC_CLOSED);
+    codec_refuses(&timeout_now_codec, &message, 0, 0); /* Term 0. */
 }
 
 static void fields_stand_where_the_table_says(void **state)
@@ -47,6 +56,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vote_request_survives_the_wire),
         cmocka_unit_test(vote_reply_survives_the_wire),
+        cmocka_unit_test(timeout_now_survives_the_wire),
         cmocka_unit_test(fields_stand_where_the_table_says),
         cmocka_unit_test(last_entry_of_a_later_term_is_refused),
     };
