@@ -417,6 +417,7 @@ static void operate(struct sim *sim, struct replica *leaving)
         if (!client_ended(sim, leaving->change_open, &status)) return;
         leaving->change_open = 0;
         leaving->forgotten = status == MORTAR_OK || status == MORTAR_E_NOT_FOUND;
+        if (status == MORTAR_OK) leaving->removed_at = sim->judges.committed_last;
     }
     if (leaving->forgotten) {
         if (replica_is_live(leaving)) replica_close(leaving, REPLICA_LEFT);

@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-static_assert(SIM_FAULTS < 64, "each fault has a bit in struct drawn");
+static_assert(SIM_FAULTS <= 64, "each fault has a bit in struct drawn");
 
 /* ---- Choice ---- */
 

@@ -128,6 +128,26 @@ static bool do_leave(struct nemesis *nemesis)
     return true;
 }
 
+/* An operator who copies an old line: the group must not have it. */
+static bool do_add_removed(struct nemesis *nemesis)
+{
+    struct sim *sim = nemesis->sim;
+    struct replica *at = nemesis_pick_any(nemesis);
+    struct replica *gone[SIM_REPLICAS_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < sim->replica_count; i++) {
+        if (sim->replicas[i]->removed_at != 0) gone[count++] = sim->replicas[i];
+    }
+    if (at == NULL || count == 0) return false;
+    const bool observer = prng_chance(&nemesis->prng, 1, 4);
+    const struct mortar_change change = {.kind =
+                                             observer ? MORTAR_ADD_OBSERVER : MORTAR_ADD_LEARNER,
+                                         .member = gone[prng_below(&nemesis->prng, count)]->id,
+                                         .address = "once"};
+    (void)client_change(sim, at, &change, 1, 2000);
+    return true;
+}
+
 /* One thing that may be asked about a member; it need not make sense (5 in 6 do). */
 static struct mortar_change draw_change(struct nemesis *nemesis,
                                         const struct mortar_member_status *member)
@@ -238,6 +258,7 @@ static const struct nemesis_fault faults[] = {
     {SIM_FAULT_PAUSE, do_pause},
     {SIM_FAULT_JOIN, do_join},
     {SIM_FAULT_LEAVE, do_leave},
+    {SIM_FAULT_ADD_REMOVED, do_add_removed},
     {SIM_FAULT_CHANGE, do_change},
     {SIM_FAULT_SLOW_MACHINE, do_slow_machine},
     {SIM_FAULT_MACHINE_PAUSE, do_machine_pause},

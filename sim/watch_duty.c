@@ -59,6 +59,7 @@ void duty_trace(struct replica *replica, const struct mortar_trace_event *event)
     const bool config =
         event->kind == MORTAR_TRACE_CONFIG || event->kind == MORTAR_TRACE_CONFIG_REVERTED;
     if (config) replica->config_said = true;
+    if (event->kind == MORTAR_TRACE_CONFIG) replica->config_index = numbers[0];
     if (event->kind == MORTAR_TRACE_SYNC_OPEN) {
         *duty = (struct duty){
             .slow = duty->slow,
@@ -187,6 +188,22 @@ static void voters_said(struct replica *replica, uint64_t own_index)
     check_promoted(replica, own_index, replica->voters_seen & ~before);
 }
 
+/* A committed configuration after its removal must not name a member again. */
+static void nobody_came_back(struct replica *replica)
+{
+    struct sim *sim = replica->sim;
+    struct mortar_core_status status;
+    if (replica->config_index == 0 || replica->commit_said < replica->config_index) return;
+    replica->config_index = 0;
+    mortar_core_status(replica->core, &status);
+    for (uint32_t i = 0; i < status.member_count; i++) {
+        const struct replica *member = sim->replicas[status.members[i].id.store[15]];
+        if (member->removed_at == 0 || status.config_index <= member->removed_at) continue;
+        if (status.config_index > status.committed.index) continue;
+        judge_came_back(&sim->judges, replica->number, member->number, status.config_index);
+    }
+}
+
 static void config_said(struct replica *replica)
 {
     const uint64_t index = replica->duty.config;
@@ -208,6 +225,7 @@ static void config_said(struct replica *replica)
 void duty_step(struct replica *replica)
 {
     config_said(replica);
+    nobody_came_back(replica);
     if (replica->duty.tail_base == 0) return;
     judge_tail_bytes(&replica->sim->judges, replica->number, virtual_log_tail_bytes(replica->log),
                      replica->options.core.tail_bytes_max);

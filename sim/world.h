@@ -61,6 +61,7 @@
     X(PAUSE, "pause", "a process stands still")                                                    \
     X(JOIN, "join", "a replica joins")                                                             \
     X(LEAVE, "leave", "a member is asked to leave")                                                \
+    X(ADD_REMOVED, "add_removed", "a member that was removed is to be added again under its id")   \
     X(CHANGE, "change", "members are promoted, demoted, moved; several in one change")             \
     X(SLOW_MACHINE, "slow_machine", "work takes twenty times as long, or no more")                 \
     X(MACHINE_PAUSE, "machine_pause", "the machine asks to be called again later, or no more")     \

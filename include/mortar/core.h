@@ -161,6 +161,12 @@ MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_core_query(struct mortar_core *core, uint64_t id, enum mortar_read_mode mode,
                   struct mortar_bytes query, uint32_t timeout_ms);
 
+/* Membership changes, carried out together; the result is one entry, or two through a joint
+ * configuration when the voters change. DONE with MORTAR_OK when it is committed; among others:
+ *   MORTAR_E_EXISTS, MORTAR_E_NOT_FOUND, MORTAR_E_TOO_LARGE (more than MORTAR_MEMBERS_MAX),
+ *   MORTAR_E_INVALID  no voter would be left, or a change does not fit the member's role.
+ *   MORTAR_E_REMOVED  an id was removed before. The last 256 removed ids are refused: whoever
+ *                     comes back draws a new one. */
 enum mortar_change_kind {
     MORTAR_ADD_LEARNER = 1,
     MORTAR_ADD_OBSERVER = 2,

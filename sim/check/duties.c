@@ -71,6 +71,14 @@ void judge_config(struct judges *judges, uint32_t replica, uint64_t term, uint64
                  replica, term);
 }
 
+void judge_came_back(struct judges *judges, uint32_t replica, uint32_t member, uint64_t index)
+{
+    verdict_fail(judges->verdict, "members",
+                 "replica %" PRIu32 " follows the configuration at %" PRIu64
+                 ", which has replica %" PRIu32 " back, removed before",
+                 replica, index, member);
+}
+
 /* Whole by what its own disk holds, which is no less than what the leader knew of it. */
 void judge_promoted(struct judges *judges, uint32_t leader, uint32_t member, uint64_t missing,
                     uint64_t resend_bytes)

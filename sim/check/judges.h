@@ -27,7 +27,8 @@
  *   memory       a session holds no more than its window, and the replica
  *                no more than that and what its other options allow (C7)   memory.c
  *   members      a configuration is proposed when it may be (thesis 4.1),
- *                and makes nobody a voter who is not whole (C12)           duties.c
+ *                makes nobody a voter who is not whole (C12), and has
+ *                nobody back who was removed                               duties.c
  *
  * Memory:  tables that grow with the run; see verdict.h.
  * Threads: one.
@@ -190,6 +191,8 @@ void judge_config(struct judges *judges, uint32_t replica, uint64_t term, uint64
 /* The leader makes a voter of `member`, whose disk misses so many bytes of the leader's log. */
 void judge_promoted(struct judges *judges, uint32_t leader, uint32_t member, uint64_t missing,
                     uint64_t resend_bytes);
+/* The configuration committed at `index` names `member`, which was removed before. */
+void judge_came_back(struct judges *judges, uint32_t replica, uint32_t member, uint64_t index);
 /* What a session tells of itself while it runs. */
 struct session_told {
     uint64_t entries_done;

@@ -316,14 +316,30 @@ enum mortar_status mortar_core_found(struct mortar_core *core, const struct mort
 
 /* ---- Events ---- */
 
+/* Timeouts of the election without a leader, after which a member asks whether it is one still. */
+#define WONDERS_TIMEOUTS 4u
+
+/* A member whose removal was committed while it was away hears nothing any more: the others do not
+ * know it. So it asks as one that joins does. */
+static bool wonders(struct mortar_core *core)
+{
+    const struct mortar_member_id leader = raft_leader(core->raft);
+    if (!mortar_member_id_is_none(&leader)) core->led_tick = core->ticks;
+    const uint64_t patience =
+        (uint64_t)WONDERS_TIMEOUTS * core->options.election_ticks * core->options.reluctant_factor;
+    return core->ticks - core->led_tick > patience;
+}
+
 static void ask_to_join(struct mortar_core *core)
 {
-    if (!core->joining || core->removed) return;
+    core->wonders = wonders(core);
+    if (core->removed) return;
     /* Only a committed membership lasts: one that is merely in the log may go with its leader. */
     if (config_find(raft_committed_config(core->raft), &core->options.self) != NULL) {
         core->joining = false;
-        return;
     }
+    if (!core->joining && !core->wonders) return;
+    if (!core->joining) MARK(MEMBER_WONDERS);
     if (core->ticks < core->join_tick) return;
     core->join_tick = core->ticks + 2u * core->options.heartbeat_ticks;
     struct join_request request = {.observer = core->options.observer};

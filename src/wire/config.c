@@ -10,9 +10,11 @@
 #include "wire/config.h"
 
 #include "base/assert.h"
+#include "base/bug.h"
+#include "base/hash.h"
 #include "wire/fields.h"
 
-#define CONFIG_VERSION 1u
+#define CONFIG_VERSION 2u
 
 enum member_flag {
     FLAG_VOTER_OLD = 1,
@@ -21,6 +23,24 @@ enum member_flag {
     FLAG_LEAVING = 8,
     FLAGS_ALL = 15
 };
+
+uint64_t config_id_sum(const struct mortar_member_id *id)
+{
+    uint8_t bytes[MEMBER_ID_BYTES];
+    struct writer out = writer_over(bytes, sizeof bytes);
+    put_member_id(&out, id);
+    return checksum_64((struct mortar_bytes){bytes, sizeof bytes}, 0);
+}
+
+bool config_has_removed(const struct config *config, const struct mortar_member_id *id)
+{
+    if (config->removed_count == 0) return false;
+    const uint64_t sum = config_id_sum(id);
+    for (uint32_t i = 0; i < config->removed_count; i++) {
+        if (config->removed[i] == sum) return true;
+    }
+    return false;
+}
 
 static bool is_voter(const struct config_member *member)
 {
@@ -42,9 +62,11 @@ bool config_is_sound(const struct config *config)
     uint32_t new_count = 0;
     bool halves_differ = false;
     if (config->count < 1 || config->count > MORTAR_MEMBERS_MAX) return false;
+    if (config->removed_count > CONFIG_REMOVED_MAX) return false;
     for (uint32_t i = 0; i < config->count; i++) {
         const struct config_member *const member = &config->members[i];
         if (!member_is_sound(member, config->joint)) return false;
+        if (config_has_removed(config, &member->id) && !BUG(REMOVED_COMES_BACK)) return false;
         if (i > 0 && mortar_member_id_compare(&member[-1].id, &member->id) >= 0) return false;
         if (member->voter_old) old_count++;
         if (member->voter_new) new_count++;
@@ -69,6 +91,9 @@ void config_encode(const struct config *config, struct writer *out)
         put_u8(out, (uint8_t)flags);
         put_text(out, member->address, MORTAR_ADDRESS_BYTES_MAX);
     }
+    put_u16(out, (uint16_t)config->removed_count);
+    for (uint32_t i = 0; i < config->removed_count; i++)
+        put_u64(out, config->removed[i]);
 }
 
 static void get_member(struct reader *in, struct config_member *out_member)
@@ -94,6 +119,10 @@ enum mortar_status config_decode(struct mortar_bytes in, struct config *out_conf
     for (uint32_t i = 0; i < config.count && !reader.failed; i++) {
         get_member(&reader, &config.members[i]);
     }
+    config.removed_count = get_u16(&reader);
+    if (config.removed_count > CONFIG_REMOVED_MAX) return MORTAR_E_CORRUPT;
+    for (uint32_t i = 0; i < config.removed_count; i++)
+        config.removed[i] = get_u64(&reader);
     if (!reader_done(&reader) || !config_is_sound(&config)) return MORTAR_E_CORRUPT;
     *out_config = config;
     return MORTAR_OK;
@@ -140,7 +169,8 @@ bool config_equal(const struct config *a, const struct config *b)
     for (uint32_t i = 0; i < a->count; i++) {
         if (!member_equal(&a->members[i], &b->members[i])) return false;
     }
-    return true;
+    return a->removed_count == b->removed_count &&
+           memcmp(a->removed, b->removed, a->removed_count * sizeof a->removed[0]) == 0;
 }
 
 static enum mortar_status config_add(struct config *config, const struct config_change *change,
@@ -148,6 +178,9 @@ static enum mortar_status config_add(struct config *config, const struct config_
 {
     if (mortar_member_id_is_none(&change->member)) return MORTAR_E_INVALID;
     if (config_find(config, &change->member) != NULL) return MORTAR_E_EXISTS;
+    if (config_has_removed(config, &change->member) && !BUG(REMOVED_COMES_BACK)) {
+        return MORTAR_E_REMOVED;
+    }
     if (config->count == MORTAR_MEMBERS_MAX) return MORTAR_E_TOO_LARGE;
     const uint32_t place = config_place(config, &change->member);
     struct config_member *const member = &config->members[place];
@@ -158,9 +191,22 @@ static enum mortar_status config_add(struct config *config, const struct config_
     return MORTAR_OK;
 }
 
+/* The id goes for good. Of a full list the oldest is forgotten. */
+static void config_remember(struct config *config, const struct mortar_member_id *id)
+{
+    if (config_has_removed(config, id)) return;
+    if (config->removed_count == CONFIG_REMOVED_MAX) {
+        config->removed_count--;
+        memmove(&config->removed[0], &config->removed[1],
+                config->removed_count * sizeof config->removed[0]);
+    }
+    config->removed[config->removed_count++] = config_id_sum(id);
+}
+
 static void config_drop(struct config *config, uint32_t place)
 {
     struct config_member *const member = &config->members[place];
+    config_remember(config, &member->id);
     config->count--;
     memmove(member, member + 1, (config->count - place) * sizeof *member);
     config->members[config->count] = (struct config_member){0};
@@ -252,9 +298,13 @@ void config_leave_joint(const struct config *from, struct config *out_config)
 {
     ASSERT(from->joint);
     ASSERT(config_is_sound(from));
-    struct config next = {.joint = false};
+    struct config next = {.joint = false, .removed_count = from->removed_count};
+    memcpy(next.removed, from->removed, sizeof next.removed);
     for (uint32_t i = 0; i < from->count; i++) {
-        if (from->members[i].leaving) continue;
+        if (from->members[i].leaving) {
+            config_remember(&next, &from->members[i].id);
+            continue;
+        }
         next.members[next.count] = from->members[i];
         next.members[next.count].voter_old = false;
         next.count++;

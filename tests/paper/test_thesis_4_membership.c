@@ -251,6 +251,36 @@ static void thesis_4_1_no_change_before_an_entry_of_the_term_is_committed(void *
     solo_close(node);
 }
 
+/* Beyond the thesis: one id, one life. It is refused once the entry that removes it is committed.
+ */
+static void an_id_that_was_removed_is_refused_for_good(void **state)
+{
+    (void)state;
+    struct cluster_node *node = solo_open(3);
+    solo_lead(node, 3);
+    solo_matched(node, 1, 2);
+    solo_matched(node, 2, 2);
+    assert_int_equal(cluster_change(node, CONFIG_REMOVE, 3), MORTAR_OK);
+    assert_int_equal(cluster_change(node, CONFIG_ADD_LEARNER, 3), MORTAR_E_CHANGING);
+    cluster_store(node);
+    solo_matched(node, 1, 3);
+    solo_matched(node, 2, 3);
+    assert_int_equal(node->commit, 3); /* The joint one; the plain one removes it. */
+    const struct mortar_member_id id = cluster_id(3);
+    assert_true(config_has_removed(raft_config(node->raft), &id));
+    assert_false(config_has_removed(raft_committed_config(node->raft), &id));
+    cluster_store(node);
+    solo_matched(node, 1, 4);
+    assert_int_equal(node->commit, 4);
+    assert_true(config_has_removed(raft_committed_config(node->raft), &id));
+    assert_int_equal(cluster_change(node, CONFIG_ADD_LEARNER, 3), MORTAR_E_REMOVED);
+    assert_int_equal(cluster_change(node, CONFIG_ADD_LEARNER, 4), MORTAR_OK);
+    cluster_store(node);
+    solo_matched(node, 1, 5);
+    assert_int_equal(cluster_change(node, CONFIG_ADD_OBSERVER, 3), MORTAR_E_REMOVED);
+    solo_close(node);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +293,7 @@ int main(void)
         cmocka_unit_test(thesis_4_3_a_new_leader_completes_a_change_under_way),
         cmocka_unit_test(thesis_4_2_2_a_removed_leader_steps_down_when_that_is_committed),
         cmocka_unit_test(thesis_4_2_2_a_removed_voter_campaigns_until_that_is_committed),
+        cmocka_unit_test(an_id_that_was_removed_is_refused_for_good),
         cmocka_unit_test(thesis_4_1_no_change_before_an_entry_of_the_term_is_committed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,9 +88,11 @@ static void begin_read(struct cluster_node *node)
 
 static void change_members(struct story *story, struct cluster_node *leader)
 {
-    static const enum config_change_kind kinds[] = {CONFIG_ADD_LEARNER, CONFIG_ADD_LEARNER,
-                                                    CONFIG_PROMOTE,     CONFIG_DEMOTE,
-                                                    CONFIG_REMOVE,      CONFIG_ADD_OBSERVER};
+    /* Few removals: who was removed is never a member again. */
+    static const enum config_change_kind kinds[] = {
+        CONFIG_ADD_LEARNER, CONFIG_ADD_LEARNER, CONFIG_PROMOTE, CONFIG_PROMOTE,
+        CONFIG_PROMOTE,     CONFIG_DEMOTE,      CONFIG_DEMOTE,  CONFIG_DEMOTE,
+        CONFIG_ADDRESS,     CONFIG_REMOVE,      CONFIG_REMOVE,  CONFIG_ADD_OBSERVER};
     if (leader == NULL) return;
     static struct config_change changes[3];
     const uint32_t count = 1 + (uint32_t)prng_below(story->prng, 3);
