@@ -406,6 +406,7 @@ static void ask_removal(struct sim *sim, struct replica *leaving)
     if (at == NULL) return;
     const struct mortar_change change = {.kind = MORTAR_REMOVE, .member = leaving->id};
     leaving->change_at_us = sim->now_us;
+    leaving->removal_asked = true;
     leaving->change_open = client_change(sim, at, &change, 1, 2000);
 }
 

@@ -7,6 +7,7 @@
 /* A change that was asked for may be under way for so long: a request is sent for 2 s, a frame is
  * late by 4 s at most. */
 #define CHANGE_LASTS_US 8000000u
+#define REPLACED_US     6000000u /* So long an operator waits for a named replacement. */
 
 static bool may_grow(const struct nemesis *nemesis)
 {
@@ -18,6 +19,23 @@ static void join_one(struct nemesis *nemesis)
     const struct replica_options options = draw_replica(&nemesis->drawn, &nemesis->prng);
     nemesis->growth--;
     nemesis->sim->faults[SIM_FAULT_JOIN]++;
+    sim_add(nemesis->sim, &options);
+}
+
+/* Two of three know whose place they take; then the operator leaves the rest to the group, for a
+ * while. */
+static void join_for(struct nemesis *nemesis, struct replica *lost)
+{
+    struct replica_options options = draw_replica(&nemesis->drawn, &nemesis->prng);
+    const bool names_it = prng_chance(&nemesis->prng, 2, 3) && !options.core.observer;
+    if (names_it) {
+        options.core.replaces = lost->id;
+        lost->replaced_by = nemesis->sim->replica_count;
+        lost->change_at_us = nemesis->sim->now_us + REPLACED_US;
+    }
+    nemesis->growth--;
+    nemesis->sim->faults[SIM_FAULT_JOIN]++;
+    nemesis->sim->faults[SIM_FAULT_REPLACE] += names_it;
     sim_add(nemesis->sim, &options);
 }
 
@@ -33,7 +51,7 @@ bool nemesis_wipe(struct nemesis *nemesis, struct replica *replica)
         if (sim->replicas[i]->state == REPLICA_CRASHED) return false;
     }
     sim_wipe(sim, replica->number);
-    join_one(nemesis);
+    join_for(nemesis, replica);
     return true;
 }
 

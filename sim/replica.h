@@ -62,6 +62,8 @@ struct replica {
     bool leaving;   /* The operator wants it out of the group, or to forget it once it crashed. */
     bool copy;      /* A second process of another's identity: no peer bonds with it. */
     bool forgotten; /* ... and the group has said that it is out. */
+    bool removal_asked;   /* The operator has asked for it. */
+    uint32_t replaced_by; /* The member that named it, when its disk was lost; 0: none. */
     uint64_t removed_at;  /* What was committed by then; 0: nobody said that it was removed. */
     uint64_t change_open; /* The operator's request to remove it; 0: none. */
     uint64_t change_at_us;

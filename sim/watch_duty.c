@@ -180,12 +180,26 @@ static void check_promoted(struct replica *leader, uint64_t index, uint64_t prom
     }
 }
 
+/* By its own configuration the leader drops voters. Whoever came for one of them must be a voter by
+ * then, or the group stood without either. */
+static void check_dropped(struct replica *leader, uint64_t dropped)
+{
+    const struct sim *sim = leader->sim;
+    for (uint32_t i = 0; i < sim->replica_count; i++) {
+        const struct replica *lost = sim->replicas[i];
+        if ((dropped >> i & 1) == 0 || lost->replaced_by == 0 || lost->removal_asked) continue;
+        if ((leader->voters_seen >> lost->replaced_by & 1) != 0) continue;
+        judge_dropped(&leader->sim->judges, leader->number, i, lost->replaced_by);
+    }
+}
+
 static void voters_said(struct replica *replica, uint64_t own_index)
 {
     const uint64_t before = replica->voters_seen;
     replica->voters_seen = voters_of(replica);
     if (own_index == 0 || before == 0) return;
     check_promoted(replica, own_index, replica->voters_seen & ~before);
+    check_dropped(replica, before & ~replica->voters_seen);
 }
 
 /* A committed configuration after its removal must not name a member again. */

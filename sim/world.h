@@ -104,7 +104,8 @@
     X(FIGURE_8, "figure_8",                                                                        \
       "leaders take turns, each with entries that only one other got (thesis figure 3.7)")         \
     X(SLOW_CHECK, "slow_check", "what a session fetched is checked seconds later")                 \
-    SIM_FAULT_TABLE_NEXT(X)
+    SIM_FAULT_TABLE_NEXT(X)                                                                        \
+    X(REPLACE, "replace", "who comes for a lost disk names the member whose place it takes")
 
 enum sim_fault {
 #define SIM_FAULT_VALUE(name, text, what) SIM_FAULT_##name,

@@ -68,7 +68,8 @@ extern "C" {
     X(MORTAR_E_UNVERIFIED, 38, "data does not agree with what the group vouches for")              \
     X(MORTAR_E_CANCELLED, 39, "ended by its owner")                                                \
     X(MORTAR_E_GROUP, 40, "the peer serves no such group")                                         \
-    X(MORTAR_E_DEPARTED, 41, "the peer said good-bye")
+    X(MORTAR_E_DEPARTED, 41, "the peer said good-bye")                                             \
+    X(MORTAR_E_ALIVE, 42, "the member to be replaced is alive")
 
 enum mortar_status {
 #define MORTAR_STATUS_VALUE(name, number, text) name = number,

@@ -191,6 +191,8 @@ void judge_config(struct judges *judges, uint32_t replica, uint64_t term, uint64
 /* The leader makes a voter of `member`, whose disk misses so many bytes of the leader's log. */
 void judge_promoted(struct judges *judges, uint32_t leader, uint32_t member, uint64_t missing,
                     uint64_t resend_bytes);
+/* The leader drops the voter `lost`, and `next`, which came for it, is no voter. */
+void judge_dropped(struct judges *judges, uint32_t leader, uint32_t lost, uint32_t next);
 /* The configuration committed at `index` names `member`, which was removed before. */
 void judge_came_back(struct judges *judges, uint32_t replica, uint32_t member, uint64_t index);
 /* What a session tells of itself while it runs. */

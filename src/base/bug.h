@@ -41,6 +41,8 @@
       "a leader proposes a configuration before an entry of its term is committed")                \
     X(CONFIG_ON_CONFIG, "-", "a configuration is proposed while another is not committed")         \
     X(REMOVED_COMES_BACK, "-", "a member that was removed is added again under its old id")        \
+    X(REPLACED_IN_TWO_STEPS, "C11",                                                                \
+      "a member is removed before the one that takes its place is whole")                          \
     X(PROMOTED_UNASKED, "C12", "a learner is promoted whether it is whole or not")                 \
     X(READ_BEFORE_NOOP, "C2", "a leader serves reads before an entry of its term is committed")    \
     X(READ_ASKS_NOBODY, "C2", "a read index is taken without a round of heartbeats")               \

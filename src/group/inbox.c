@@ -184,11 +184,16 @@ static enum mortar_status add_joiner(struct mortar_core *core, const struct mort
     }
     struct config_change change = {
         .kind = request->observer ? CONFIG_ADD_OBSERVER : CONFIG_ADD_LEARNER, .member = *from};
+    /* Whom it replaces may be gone by now: then it joins as any other. */
+    if (config_find(raft_config(core->raft), &request->replaces) != NULL) {
+        change.other = request->replaces;
+    }
     memcpy(change.address, request->address, sizeof change.address);
     const struct raft_event event = {.type = RAFT_CHANGE,
                                      .change = {.changes = &change, .count = 1}};
     const enum mortar_status status = drive(core, &event);
     if (status == MORTAR_E_CHANGING) MARK(JOIN_WAITS);
+    if (status == MORTAR_E_ALIVE) MARK(JOIN_REPLACES_LIVE);
     return status == MORTAR_OK ? MORTAR_E_CHANGING : status;
 }
 

@@ -55,6 +55,7 @@ bool dial_is_refusal(enum mortar_status status)
     case MORTAR_E_UNVERIFIED:
     case MORTAR_E_CANCELLED:
     case MORTAR_E_DEPARTED:
+    case MORTAR_E_ALIVE:
         return false;
     }
     return false;

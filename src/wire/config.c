@@ -2,10 +2,12 @@
  * The formats stand in config.h; one change is:
  *
  *   offset  size  field
- *        0     1  kind, 1..6
+ *        0     1  kind, 1..7
  *        1    48  member
- *       49     2  address bytes, <= MORTAR_ADDRESS_BYTES_MAX
- *       51        address, without zero bytes
+ *       49    48  other: for kind 7 never zero nor the member, for kind 1 zero or another member,
+ *                 else zero
+ *       97     2  address bytes, <= MORTAR_ADDRESS_BYTES_MAX
+ *       99        address, without zero bytes
  */
 #include "wire/config.h"
 
@@ -21,7 +23,8 @@ enum member_flag {
     FLAG_VOTER_NEW = 2,
     FLAG_OBSERVER = 4,
     FLAG_LEAVING = 8,
-    FLAGS_ALL = 15
+    FLAG_REPLACES = 16,
+    FLAGS_ALL = 31
 };
 
 uint64_t config_id_sum(const struct mortar_member_id *id)
@@ -47,11 +50,20 @@ static bool is_voter(const struct config_member *member)
     return member->voter_old || member->voter_new;
 }
 
+static bool replaces_somebody(const struct config_member *member)
+{
+    return !mortar_member_id_is_none(&member->replaces);
+}
+
 /* The rules for one member, given whether its configuration is joint. */
 static bool member_is_sound(const struct config_member *member, bool joint)
 {
     if (mortar_member_id_is_none(&member->id)) return false;
     if (member->observer && is_voter(member)) return false;
+    if (replaces_somebody(member)) {
+        if (member->observer || is_voter(member)) return false;
+        if (mortar_member_id_equal(&member->replaces, &member->id)) return false;
+    }
     if (member->leaving && (!member->voter_old || member->voter_new)) return false;
     return joint || !member->voter_old;
 }
@@ -86,10 +98,12 @@ void config_encode(const struct config *config, struct writer *out)
         const struct config_member *const member = &config->members[i];
         const int flags =
             (member->voter_old ? FLAG_VOTER_OLD : 0) | (member->voter_new ? FLAG_VOTER_NEW : 0) |
-            (member->observer ? FLAG_OBSERVER : 0) | (member->leaving ? FLAG_LEAVING : 0);
+            (member->observer ? FLAG_OBSERVER : 0) | (member->leaving ? FLAG_LEAVING : 0) |
+            (replaces_somebody(member) ? FLAG_REPLACES : 0);
         put_member_id(out, &member->id);
         put_u8(out, (uint8_t)flags);
         put_text(out, member->address, MORTAR_ADDRESS_BYTES_MAX);
+        if (replaces_somebody(member)) put_member_id(out, &member->replaces);
     }
     put_u16(out, (uint16_t)config->removed_count);
     for (uint32_t i = 0; i < config->removed_count; i++)
@@ -106,6 +120,9 @@ static void get_member(struct reader *in, struct config_member *out_member)
     out_member->observer = (flags & FLAG_OBSERVER) != 0;
     out_member->leaving = (flags & FLAG_LEAVING) != 0;
     get_text(in, out_member->address, MORTAR_ADDRESS_BYTES_MAX);
+    if ((flags & FLAG_REPLACES) == 0) return;
+    get_member_id(in, &out_member->replaces);
+    if (!replaces_somebody(out_member)) in->failed = true;
 }
 
 enum mortar_status config_decode(struct mortar_bytes in, struct config *out_config)
@@ -160,6 +177,7 @@ static bool member_equal(const struct config_member *a, const struct config_memb
 {
     return mortar_member_id_equal(&a->id, &b->id) && a->voter_old == b->voter_old &&
            a->voter_new == b->voter_new && a->observer == b->observer && a->leaving == b->leaving &&
+           mortar_member_id_equal(&a->replaces, &b->replaces) &&
            strcmp(a->address, b->address) == 0;
 }
 
@@ -187,6 +205,7 @@ static enum mortar_status config_add(struct config *config, const struct config_
     memmove(member + 1, member, (config->count - place) * sizeof *member);
     *member = (struct config_member){.id = change->member, .observer = observer};
     memcpy(member->address, change->address, strlen(change->address));
+    if (!observer) member->replaces = change->other;
     config->count++;
     return MORTAR_OK;
 }
@@ -225,6 +244,23 @@ static void config_remove(struct config *config, uint32_t place)
     member->leaving = true;
 }
 
+/* A learner in the place of another: as a voter where that is one. Neither stands without the other
+ * in between, so no quorum is lost. */
+static enum mortar_status config_replace(struct config *config, uint32_t place,
+                                         const struct mortar_member_id *other)
+{
+    struct config_member *const member = &config->members[place];
+    const struct config_member *const old = config_find(config, other);
+    if (old == NULL || old == member || old->leaving) return MORTAR_E_NOT_FOUND;
+    if (member->observer) return MORTAR_E_INVALID;
+    if (member->voter_new) return MORTAR_E_EXISTS;
+    member->replaces = (struct mortar_member_id){0};
+    member->voter_new = old->voter_new;
+    member->observer = old->observer && !member->voter_old;
+    config_remove(config, config_place(config, other));
+    return MORTAR_OK;
+}
+
 /* One change to a member of a configuration under way: voter_old says who voted before the first
  * change, voter_new who will. */
 static enum mortar_status config_apply_one(struct config *config,
@@ -245,6 +281,7 @@ static enum mortar_status config_apply_one(struct config *config,
         if (member->observer) return MORTAR_E_INVALID;
         if (member->voter_new) return MORTAR_E_EXISTS;
         member->voter_new = true;
+        member->replaces = (struct mortar_member_id){0};
         break;
     case CONFIG_DEMOTE:
         if (!member->voter_new) return MORTAR_E_INVALID;
@@ -253,6 +290,8 @@ static enum mortar_status config_apply_one(struct config *config,
     case CONFIG_REMOVE:
         config_remove(config, place);
         break;
+    case CONFIG_REPLACE:
+        return config_replace(config, place, &change->other);
     case CONFIG_ADDRESS:
         memset(member->address, 0, sizeof member->address);
         memcpy(member->address, change->address, strlen(change->address));
@@ -313,12 +352,21 @@ void config_leave_joint(const struct config *from, struct config *out_config)
     *out_config = next;
 }
 
+static bool change_is_sound(const struct config_change *change)
+{
+    if (change->kind < CONFIG_ADD_LEARNER || change->kind > CONFIG_REPLACE) return false;
+    if (mortar_member_id_is_none(&change->member)) return false;
+    if (mortar_member_id_is_none(&change->other)) return change->kind != CONFIG_REPLACE;
+    if (mortar_member_id_equal(&change->member, &change->other)) return false;
+    return change->kind == CONFIG_REPLACE || change->kind == CONFIG_ADD_LEARNER;
+}
+
 void config_change_encode(const struct config_change *change, struct writer *out)
 {
-    ASSERT(change->kind >= CONFIG_ADD_LEARNER && change->kind <= CONFIG_ADDRESS);
-    ASSERT(!mortar_member_id_is_none(&change->member));
+    ASSERT(change_is_sound(change));
     put_u8(out, (uint8_t)change->kind);
     put_member_id(out, &change->member);
+    put_member_id(out, &change->other);
     put_text(out, change->address, MORTAR_ADDRESS_BYTES_MAX);
 }
 
@@ -327,11 +375,15 @@ enum mortar_status config_change_decode(struct reader *in, struct config_change 
     struct config_change change = {.kind = CONFIG_ADD_LEARNER};
     const uint8_t kind = get_u8(in);
     get_member_id(in, &change.member);
+    get_member_id(in, &change.other);
     get_text(in, change.address, MORTAR_ADDRESS_BYTES_MAX);
-    if (kind < CONFIG_ADD_LEARNER || kind > CONFIG_ADDRESS) in->failed = true;
-    if (mortar_member_id_is_none(&change.member)) in->failed = true;
+    if (kind < CONFIG_ADD_LEARNER || kind > CONFIG_REPLACE) in->failed = true;
     if (in->failed) return MORTAR_E_CORRUPT;
     change.kind = (enum config_change_kind)kind;
+    if (!change_is_sound(&change)) {
+        in->failed = true;
+        return MORTAR_E_CORRUPT;
+    }
     *out_change = change;
     return MORTAR_OK;
 }

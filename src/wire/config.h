@@ -19,9 +19,10 @@
  *        2     2  count, 1..MORTAR_MEMBERS_MAX
  *        4        members, sorted by id, no two alike:
  *                   48  id (peer 32, store 16)
- *                    1  flags: 1 voter_old, 2 voter_new, 4 observer, 8 leaving
+ *                    1  flags: 1 voter_old, 2 voter_new, 4 observer, 8 leaving, 16 replaces
  *                    2  address bytes, <= MORTAR_ADDRESS_BYTES_MAX
  *                       address
+ *                   48  with flag 16: the member that it is to replace (a learner's only)
  *              2  removed ids, <= CONFIG_REMOVED_MAX
  *                 their sums, 8 bytes each, the latest last; none of a member
  */
@@ -37,6 +38,7 @@ struct config_member {
     bool voter_new;
     bool observer;
     bool leaving;
+    struct mortar_member_id replaces; /* Of a learner: whose place it takes once it is whole. */
     char address[MORTAR_ADDRESS_BYTES_MAX + 1]; /* Zero-terminated; may be empty. */
 };
 
@@ -52,7 +54,8 @@ struct config {
 };
 
 #define CONFIG_ENCODED_BYTES_MAX                                                                   \
-    (4u + MORTAR_MEMBERS_MAX * (48u + 1u + 2u + MORTAR_ADDRESS_BYTES_MAX) + 2u +                   \
+    (4u + MORTAR_MEMBERS_MAX * (48u + 1u + 2u + MORTAR_ADDRESS_BYTES_MAX) +                        \
+     (MORTAR_MEMBERS_MAX - 1u) * 48u + 2u + /* A voter replaces nobody. */                         \
      8u * CONFIG_REMOVED_MAX)
 
 void config_encode(const struct config *config, struct writer *out);
@@ -79,16 +82,19 @@ enum config_change_kind {
     CONFIG_PROMOTE = 3, /* Learner to voter. */
     CONFIG_DEMOTE = 4,  /* Voter to learner. */
     CONFIG_REMOVE = 5,  /* Any member goes. */
-    CONFIG_ADDRESS = 6  /* A member's address changes. */
+    CONFIG_ADDRESS = 6, /* A member's address changes. */
+    CONFIG_REPLACE = 7  /* A learner takes the role of `other`, which goes: one joint phase. */
 };
 struct config_change {
     enum config_change_kind kind;
     struct mortar_member_id member;
+    struct mortar_member_id other; /* REPLACE: who goes. ADD_LEARNER: whom it is to replace, or
+                                      nobody. Else nobody. */
     char address[MORTAR_ADDRESS_BYTES_MAX + 1];
 };
 /* Applies `count` changes at once. The result is joint exactly when the set of voters changes.
  *   MORTAR_E_CHANGING   `from` is joint.
- *   MORTAR_E_NOT_FOUND  a change names no member.
+ *   MORTAR_E_NOT_FOUND  a change names no member, or replaces none.
  *   MORTAR_E_EXISTS     an added member is one already; a promoted one is a voter already.
  *   MORTAR_E_REMOVED    an added member was removed before.
  *   MORTAR_E_INVALID    the result would have no voter, an observer would be promoted, a member
@@ -100,7 +106,7 @@ MORTAR_NODISCARD enum mortar_status config_apply(const struct config *from,
 /* The plain configuration that follows a joint one. Asserts that `from` is joint. */
 void config_leave_joint(const struct config *from, struct config *out_config);
 
-/* One change as bytes (in forwarded requests): kind 1, member 48, address length 2, address. */
+/* One change as bytes (in forwarded requests). */
 void config_change_encode(const struct config_change *change, struct writer *out);
 MORTAR_NODISCARD enum mortar_status config_change_decode(struct reader *in,
                                                          struct config_change *out_change);

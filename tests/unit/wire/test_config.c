@@ -17,7 +17,8 @@ static enum mortar_status change_decode(struct mortar_bytes in, struct config_ch
 CODEC_OF(config_change, struct config_change, config_change_encode, change_decode);
 
 /* Members as text, in order of id. Per member: its number, then o, n (voter of the old, new half),
- * w (observer), l (leaving); a learner has its number only. "j" before all: joint. After all of
+ * w (observer), l (leaving), a (is to replace the one before it in number); a learner has its
+ * number only. "j" before all: joint. After all of
  * them "x" and the number of each that was removed. */
 static struct config config_of(const char *text)
 {
@@ -37,11 +38,13 @@ static struct config config_of(const char *text)
         if (*at == 'n') last->voter_new = true;
         if (*at == 'w') last->observer = true;
         if (*at == 'l') last->leaving = true;
+        if (*at == 'a') last->replaces = sample_member((uint8_t)(last->address[0] - '1'));
     }
     return config;
 }
 
-/* "+n" learner n, "wn" observer n, "pn" promote, "dn" demote, "-n" remove. */
+/* "+n" learner n, "wn" observer n, "pn" promote, "dn" demote, "-n" remove, "rn" takes the place of
+ * the member before it in number, "an" learner n that is to take that place. */
 static uint32_t changes_of(const char *text, struct config_change *out_changes)
 {
     uint32_t count = 0;
@@ -54,6 +57,9 @@ static uint32_t changes_of(const char *text, struct config_change *out_changes)
         if (*at == 'w') change->kind = CONFIG_ADD_OBSERVER;
         if (*at == 'p') change->kind = CONFIG_PROMOTE;
         if (*at == 'd') change->kind = CONFIG_DEMOTE;
+        if (*at == 'r') change->kind = CONFIG_REPLACE;
+        if (*at == 'a') change->kind = CONFIG_ADD_LEARNER;
+        if (*at == 'r' || *at == 'a') change->other = sample_member((uint8_t)(at[1] - '1'));
     }
     return count;
 }
@@ -61,12 +67,13 @@ static uint32_t changes_of(const char *text, struct config_change *out_changes)
 static void config_survives_the_wire(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"1n",        "1n2n3n4",    "1n2w3",
-                                        "j1on2on3n", "j1on2ol3o4", "1n2nx3x4"};
+    static const char *const texts[] = {"1n",         "1n2n3n4",  "1n2w3",  "j1on2on3n",
+                                        "j1on2ol3o4", "1n2nx3x4", "1n2n3a", "1n3ax2"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         const struct config config = config_of(texts[i]);
-        codec_check(&config_codec, &config, 4 + config.count * 52 + 2 + config.removed_count * 8,
-                    CODEC_CLOSED);
+        const size_t replaces = strchr(texts[i], 'a') != NULL ? 48 : 0;
+        codec_check(&config_codec, &config,
+                    4 + config.count * 52 + replaces + 2 + config.removed_count * 8, CODEC_CLOSED);
     }
 }
 
@@ -76,7 +83,8 @@ static void largest_config_fits_its_bound(void **state)
     struct config config = {.count = MORTAR_MEMBERS_MAX};
     for (uint32_t i = 0; i < config.count; i++) {
         config.members[i].id = sample_member((uint8_t)(i + 1));
-        config.members[i].voter_new = true;
+        config.members[i].voter_new = i == 0;
+        if (i > 0) config.members[i].replaces = sample_member(77);
         memset(config.members[i].address, 'a', MORTAR_ADDRESS_BYTES_MAX);
     }
     config.removed_count = CONFIG_REMOVED_MAX;
@@ -106,9 +114,12 @@ static void unsound_configs_are_refused(void **state)
     codec_refuses(&config_codec, &plain, 4, 9);   /* Out of order. */
     codec_refuses(&config_codec, &plain, 52, 0);  /* No voter. */
     codec_refuses(&config_codec, &plain, 52, 3);  /* An old voter while not joint. */
-    codec_refuses(&config_codec, &plain, 52, 16); /* An unknown flag. */
+    codec_refuses(&config_codec, &plain, 52, 32); /* An unknown flag. */
     codec_refuses(&config_codec, &plain, 104, 6); /* A voting observer. */
     codec_refuses(&config_codec, &plain, 156, 8); /* A learner that leaves. */
+    const struct config replaces = config_of("1n2n3a");
+    codec_refuses(&config_codec, &replaces, 156, 20); /* An observer replaces nobody. */
+    codec_refuses(&config_codec, &replaces, 156, 18); /* Nor does a voter. */
     const struct config joint = config_of("j1on2on3n");
     codec_refuses(&config_codec, &joint, 1, 0);
     codec_refuses(&config_codec, &joint, 156, 0); /* Joint, but the halves are equal. */
@@ -210,6 +221,19 @@ static const struct change_case change_cases[] = {
     {"1n2n3n4", "-3p4", MORTAR_OK, "j1on2on3ol4n", "1n2n4nx3"},
     {"1n2", "p2-1", MORTAR_OK, "j1ol2n", "2nx1"},
     {"1n2n3", "-2-3", MORTAR_OK, "j1on2olx3", "1nx3x2"},
+    {"1n2n3", "r3", MORTAR_OK, "j1on2ol3n", "1n3nx2"},
+    {"1n2n3n4", "+5-3r4", MORTAR_E_NOT_FOUND, NULL, NULL},
+    {"1n2n3a", "r3", MORTAR_OK, "j1on2ol3n", "1n3nx2"},
+    {"1n2n3a", "p3", MORTAR_OK, "j1on2on3n", "1n2n3n"},
+    {"1n2n3n", "a4r4", MORTAR_OK, "j1on2on3ol4n", "1n2n4nx3"},
+    {"1n2n3n4n", "+5r5-1", MORTAR_OK, "j1ol2on3on4ol5n", "2n3n5nx1x4"},
+    {"1n23", "r3", MORTAR_OK, "1n3x2", NULL},
+    {"1n2w3", "r3", MORTAR_OK, "1n3wx2", NULL},
+    {"1n2", "r2", MORTAR_OK, "j1ol2n", "2nx1"},
+    {"1n2n", "r2", MORTAR_E_EXISTS, NULL, NULL},
+    {"1n2w", "r2", MORTAR_E_INVALID, NULL, NULL},
+    {"1n3", "r3", MORTAR_E_NOT_FOUND, NULL, NULL},
+    {"1n2n", "r3", MORTAR_E_NOT_FOUND, NULL, NULL},
     {"1n2n3n", "d2+4", MORTAR_OK, "j1on2o3on4", "1n23n4"},
     /* What cannot be. */
     {"j1on2n", "+3", MORTAR_E_CHANGING, NULL, NULL},
@@ -324,10 +348,21 @@ static void change_survives_the_wire(void **state)
     (void)state;
     struct config_change change = {.kind = CONFIG_ADDRESS, .member = sample_member(2)};
     memcpy(change.address, "b:1", 4);
-    codec_check(&config_change_codec, &change, 54, CODEC_CLOSED);
+    codec_check(&config_change_codec, &change, 102, CODEC_CLOSED);
     codec_refuses(&config_change_codec, &change, 0, 0);
-    codec_refuses(&config_change_codec, &change, 0, 7);
-    codec_refuses(&config_change_codec, &change, 51, 0);
+    codec_refuses(&config_change_codec, &change, 0, 7); /* It replaces nobody. */
+    codec_refuses(&config_change_codec, &change, 0, 8);
+    codec_refuses(&config_change_codec, &change, 60, 1); /* An address replaces nobody. */
+    codec_refuses(&config_change_codec, &change, 99, 0);
+    change.other = sample_member(3);
+    change.kind = CONFIG_REPLACE;
+    codec_check(&config_change_codec, &change, 102, CODEC_CLOSED);
+    change.kind = CONFIG_ADD_LEARNER;
+    codec_check(&config_change_codec, &change, 102, CODEC_CLOSED);
+    change.kind = CONFIG_REPLACE;
+    change.other = change.member;
+    struct writer out = writer_over(NULL, 0);
+    expect_assert_failure(config_change_encode(&change, &out));
 }
 
 int main(void)
