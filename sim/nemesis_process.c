@@ -7,6 +7,7 @@
 /* A change that was asked for may be under way for so long: a request is sent for 2 s, a frame is
  * late by 4 s at most. */
 #define CHANGE_LASTS_US 8000000u
+#define CHANGES_MAX     4u
 #define REPLACED_US     6000000u /* So long an operator waits for a named replacement. */
 
 static bool may_grow(const struct nemesis *nemesis)
@@ -16,7 +17,8 @@ static bool may_grow(const struct nemesis *nemesis)
 
 static void join_one(struct nemesis *nemesis)
 {
-    const struct replica_options options = draw_replica(&nemesis->drawn, &nemesis->prng);
+    struct replica_options options = draw_replica(&nemesis->drawn, &nemesis->prng);
+    options.core.observer = draw_observer(&nemesis->drawn, &nemesis->prng);
     nemesis->growth--;
     nemesis->sim->faults[SIM_FAULT_JOIN]++;
     sim_add(nemesis->sim, &options);
@@ -27,6 +29,7 @@ static void join_one(struct nemesis *nemesis)
 static void join_for(struct nemesis *nemesis, struct replica *lost)
 {
     struct replica_options options = draw_replica(&nemesis->drawn, &nemesis->prng);
+    options.core.observer = draw_observer(&nemesis->drawn, &nemesis->prng);
     const bool names_it = prng_chance(&nemesis->prng, 2, 3) && !options.core.observer;
     if (names_it) {
         options.core.replaces = lost->id;
@@ -191,18 +194,20 @@ static bool misses_a_disk(const struct sim *sim)
     return false;
 }
 
-/* Anyone may be asked; two in one change go through one joint configuration (thesis 4.3). */
+/* Anyone may be asked; up to four in one change go through one joint configuration (thesis 4.3). */
 static bool do_change(struct nemesis *nemesis)
 {
     struct sim *sim = nemesis->sim;
     struct replica *at = nemesis_pick_any(nemesis);
     if (at == NULL || misses_a_disk(sim)) return false;
     struct mortar_core_status status;
-    struct mortar_change changes[2];
+    struct mortar_change changes[CHANGES_MAX];
     sim_status(sim, at->number, &status);
     if (status.member_count == 0) return false;
     const uint64_t first = prng_below(&nemesis->prng, status.member_count);
-    const uint32_t count = status.member_count >= 2 && prng_chance(&nemesis->prng, 1, 3) ? 2 : 1;
+    const uint32_t most = status.member_count < CHANGES_MAX ? status.member_count : CHANGES_MAX;
+    const uint32_t count =
+        prng_chance(&nemesis->prng, 1, 2) ? 1 : (uint32_t)prng_between(&nemesis->prng, 1, most);
     for (uint32_t i = 0; i < count; i++) {
         changes[i] = draw_change(nemesis, &status.members[(first + i) % status.member_count]);
     }

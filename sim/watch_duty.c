@@ -180,6 +180,17 @@ static void check_promoted(struct replica *leader, uint64_t index, uint64_t prom
     }
 }
 
+/* Nor may an operator make a voter of an observer. */
+static void check_observers(struct replica *leader)
+{
+    const struct sim *sim = leader->sim;
+    for (uint32_t i = 1; i < sim->replica_count; i++) {
+        if ((leader->voters_seen >> i & 1) == 0 || !sim->replicas[i]->options.core.observer)
+            continue;
+        judge_observer_votes(&leader->sim->judges, leader->number, i);
+    }
+}
+
 /* By its own configuration the leader drops voters. Whoever came for one of them must be a voter by
  * then, or the group stood without either. */
 static void check_dropped(struct replica *leader, uint64_t dropped)
@@ -199,6 +210,7 @@ static void voters_said(struct replica *replica, uint64_t own_index)
     replica->voters_seen = voters_of(replica);
     if (own_index == 0 || before == 0) return;
     check_promoted(replica, own_index, replica->voters_seen & ~before);
+    check_observers(replica);
     check_dropped(replica, before & ~replica->voters_seen);
 }
 

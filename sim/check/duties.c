@@ -71,6 +71,13 @@ void judge_config(struct judges *judges, uint32_t replica, uint64_t term, uint64
                  replica, term);
 }
 
+void judge_observer_votes(struct judges *judges, uint32_t leader, uint32_t member)
+{
+    verdict_fail(judges->verdict, "members",
+                 "replica %" PRIu32 " makes a voter of replica %" PRIu32 ", which is an observer",
+                 leader, member);
+}
+
 void judge_dropped(struct judges *judges, uint32_t leader, uint32_t lost, uint32_t next)
 {
     verdict_fail(judges->verdict, "members",

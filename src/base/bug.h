@@ -43,6 +43,7 @@
     X(REMOVED_COMES_BACK, "-", "a member that was removed is added again under its old id")        \
     X(REPLACED_IN_TWO_STEPS, "C11",                                                                \
       "a member is removed before the one that takes its place is whole")                          \
+    X(OBSERVER_PROMOTED, "-", "an observer is promoted like any learner")                          \
     X(PROMOTED_UNASKED, "C12", "a learner is promoted whether it is whole or not")                 \
     X(READ_BEFORE_NOOP, "C2", "a leader serves reads before an entry of its term is committed")    \
     X(READ_ASKS_NOBODY, "C2", "a read index is taken without a round of heartbeats")               \

@@ -120,7 +120,8 @@ void raft_on_sync_config(struct raft *raft, uint64_t index, const struct config 
 
 static bool is_learner(const struct raft_member *member)
 {
-    return member->listed && !member->observer && !raft_is_voter(member);
+    const bool observer = member->observer && !BUG(OBSERVER_PROMOTED);
+    return member->listed && !observer && !raft_is_voter(member);
 }
 
 /* Design 7: complete by its own word, and within resend_bytes of our end. */

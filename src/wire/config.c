@@ -278,6 +278,7 @@ static enum mortar_status config_apply_one(struct config *config,
     case CONFIG_ADD_OBSERVER:
         break;
     case CONFIG_PROMOTE:
+        if (BUG(OBSERVER_PROMOTED)) member->observer = false;
         if (member->observer) return MORTAR_E_INVALID;
         if (member->voter_new) return MORTAR_E_EXISTS;
         member->voter_new = true;
