@@ -32,6 +32,7 @@
       "a mismatch while streaming is ignored: what was lost is not sent again")                    \
     X(LEARNER_COUNTS, "-", "learners count in every quorum")                                       \
     X(REMOVED_LEADER_COUNTS, "-", "a leader that is on its way out goes on counting itself")       \
+    X(REMOVED_VOTES, "-", "who is on its way out counts in quorums until that is committed")       \
     X(REMOVED_LEADER_STAYS, "-", "a leader that was removed does not step down")                   \
     X(JOINT_ASKS_NEW_HALF, "-", "a joint configuration asks its new half only")                    \
     X(COMMITTED_CONFIG_ONLY, "-",                                                                  \
