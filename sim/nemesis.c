@@ -3,8 +3,8 @@
 
 #include <assert.h>
 
-static_assert(SIM_FAULT_REPLACE <= 64,
-              "each fault has a bit in struct drawn; from REPLACE on they come with another");
+static_assert(SIM_FAULT_ADD_REMOVED <= 64,
+              "each fault has a bit in struct drawn; from here on they come with another");
 
 /* ---- Choice ---- */
 

@@ -61,7 +61,6 @@
     X(PAUSE, "pause", "a process stands still")                                                    \
     X(JOIN, "join", "a replica joins")                                                             \
     X(LEAVE, "leave", "a member is asked to leave")                                                \
-    X(ADD_REMOVED, "add_removed", "a member that was removed is to be added again under its id")   \
     X(CHANGE, "change", "members are promoted, demoted, moved; several in one change")             \
     X(SLOW_MACHINE, "slow_machine", "work takes twenty times as long, or no more")                 \
     X(MACHINE_PAUSE, "machine_pause", "the machine asks to be called again later, or no more")     \
@@ -105,6 +104,7 @@
       "leaders take turns, each with entries that only one other got (thesis figure 3.7)")         \
     X(SLOW_CHECK, "slow_check", "what a session fetched is checked seconds later")                 \
     SIM_FAULT_TABLE_NEXT(X)                                                                        \
+    X(ADD_REMOVED, "add_removed", "a member that was removed is to be added again under its id")   \
     X(REPLACE, "replace", "who comes for a lost disk names the member whose place it takes")
 
 enum sim_fault {
