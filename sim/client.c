@@ -493,6 +493,7 @@ static void ask_removal(struct sim *sim, struct replica *leaving)
     if (at == NULL) return;
     const struct mortar_change change = {.kind = MORTAR_REMOVE, .member = leaving->id};
     leaving->change_at_us = sim->now_us;
+    leaving->removal_asked = true;
     leaving->change_open = client_change(sim, at, &change, 1, 2000);
 }
 
@@ -504,6 +505,7 @@ static void operate(struct sim *sim, struct replica *leaving)
         if (!client_ended(sim, leaving->change_open, &status)) return;
         leaving->change_open = 0;
         leaving->forgotten = status == MORTAR_OK || status == MORTAR_E_NOT_FOUND;
+        if (status == MORTAR_OK) leaving->removed_at = sim->judges.committed_last;
     }
     if (leaving->forgotten) {
         if (replica_is_live(leaving)) replica_close(leaving, REPLICA_LEFT);

@@ -232,6 +232,12 @@ struct drawn draw_world(uint64_t seed)
     return drawn;
 }
 
+/* A play needs all of its voters. */
+bool draw_observer(const struct drawn *drawn, struct prng *prng)
+{
+    return !drawn->plays && prng_chance(prng, 1, 8);
+}
+
 struct replica_options draw_replica(const struct drawn *drawn, struct prng *prng)
 {
     struct replica_options options = drawn->sim.replica;

@@ -22,6 +22,8 @@ struct drawn {
 
 struct drawn draw_world(uint64_t seed);
 /* The options of one replica: the group's, with tunables of its own. */
+/* Whether one that joins is an observer. */
+bool draw_observer(const struct drawn *drawn, struct prng *prng);
 struct replica_options draw_replica(const struct drawn *drawn, struct prng *prng);
 void draw_text(const struct drawn *drawn, char *out_text, size_t capacity);
 

@@ -3,8 +3,8 @@
 
 #include <assert.h>
 
-static_assert(SIM_FAULT_FIGURE_8 <= 64, "each fault before it has a bit in struct drawn");
-static_assert(SIM_FAULT_FIGURE_8 == SIM_FAULTS - 1, "it is not drawn by itself");
+static_assert(SIM_FAULT_FIGURE_8 <= 64,
+              "each fault has a bit in struct drawn; from here on they come with another");
 
 /* ---- Choice ---- */
 
@@ -90,6 +90,7 @@ static void on_restarts(void *context, struct replica *replica)
     const struct replica_options before = replica->options;
     replica->options = draw_replica(&nemesis->drawn, &nemesis->prng);
     replica->options.core.observer = before.core.observer;
+    replica->options.core.replaces = before.core.replaces;
     nemesis->sim->faults[SIM_FAULT_RETUNED_START]++;
 }
 

@@ -7,6 +7,8 @@
 /* A change that was asked for may be under way for so long: a request is sent for 2 s, a frame is
  * late by 4 s at most. */
 #define CHANGE_LASTS_US 8000000u
+#define CHANGES_MAX     4u
+#define REPLACED_US     6000000u /* So long an operator waits for a named replacement. */
 
 static bool may_grow(const struct nemesis *nemesis)
 {
@@ -15,9 +17,28 @@ static bool may_grow(const struct nemesis *nemesis)
 
 static void join_one(struct nemesis *nemesis)
 {
-    const struct replica_options options = draw_replica(&nemesis->drawn, &nemesis->prng);
+    struct replica_options options = draw_replica(&nemesis->drawn, &nemesis->prng);
+    options.core.observer = draw_observer(&nemesis->drawn, &nemesis->prng);
     nemesis->growth--;
     nemesis->sim->faults[SIM_FAULT_JOIN]++;
+    sim_add(nemesis->sim, &options);
+}
+
+/* Two of three know whose place they take; then the operator leaves the rest to the group, for a
+ * while. */
+static void join_for(struct nemesis *nemesis, struct replica *lost)
+{
+    struct replica_options options = draw_replica(&nemesis->drawn, &nemesis->prng);
+    options.core.observer = draw_observer(&nemesis->drawn, &nemesis->prng);
+    const bool names_it = prng_chance(&nemesis->prng, 2, 3) && !options.core.observer;
+    if (names_it) {
+        options.core.replaces = lost->id;
+        lost->replaced_by = nemesis->sim->replica_count;
+        lost->change_at_us = nemesis->sim->now_us + REPLACED_US;
+    }
+    nemesis->growth--;
+    nemesis->sim->faults[SIM_FAULT_JOIN]++;
+    nemesis->sim->faults[SIM_FAULT_REPLACE] += names_it;
     sim_add(nemesis->sim, &options);
 }
 
@@ -33,7 +54,7 @@ bool nemesis_wipe(struct nemesis *nemesis, struct replica *replica)
         if (sim->replicas[i]->state == REPLICA_CRASHED) return false;
     }
     sim_wipe(sim, replica->number);
-    join_one(nemesis);
+    join_for(nemesis, replica);
     return true;
 }
 
@@ -128,6 +149,27 @@ static bool do_leave(struct nemesis *nemesis)
     return true;
 }
 
+/* An operator who copies an old line: the group must not have it. */
+static bool do_add_removed(struct nemesis *nemesis)
+{
+    struct sim *sim = nemesis->sim;
+    struct replica *at = nemesis_pick_any(nemesis);
+    struct replica *gone[SIM_REPLICAS_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < sim->replica_count; i++) {
+        if (sim->replicas[i]->removed_at != 0) gone[count++] = sim->replicas[i];
+    }
+    if (at == NULL || count == 0) return false;
+    const bool observer = prng_chance(&nemesis->prng, 1, 4);
+    const struct mortar_change change = {.kind =
+                                             observer ? MORTAR_ADD_OBSERVER : MORTAR_ADD_LEARNER,
+                                         .member = gone[prng_below(&nemesis->prng, count)]->id,
+                                         .address = "once"};
+    (void)client_change(sim, at, &change, 1, 2000);
+    sim->faults[SIM_FAULT_ADD_REMOVED]++;
+    return false; /* Counted by its own name. */
+}
+
 /* One thing that may be asked about a member; it need not make sense (5 in 6 do). */
 static struct mortar_change draw_change(struct nemesis *nemesis,
                                         const struct mortar_member_status *member)
@@ -153,18 +195,20 @@ static bool misses_a_disk(const struct sim *sim)
     return false;
 }
 
-/* Anyone may be asked; two in one change go through one joint configuration (thesis 4.3). */
+/* Anyone may be asked; up to four in one change go through one joint configuration (thesis 4.3). */
 static bool do_change(struct nemesis *nemesis)
 {
     struct sim *sim = nemesis->sim;
     struct replica *at = nemesis_pick_any(nemesis);
     if (at == NULL || misses_a_disk(sim)) return false;
     struct mortar_core_status status;
-    struct mortar_change changes[2];
+    struct mortar_change changes[CHANGES_MAX];
     sim_status(sim, at->number, &status);
     if (status.member_count == 0) return false;
     const uint64_t first = prng_below(&nemesis->prng, status.member_count);
-    const uint32_t count = status.member_count >= 2 && prng_chance(&nemesis->prng, 1, 3) ? 2 : 1;
+    const uint32_t most = status.member_count < CHANGES_MAX ? status.member_count : CHANGES_MAX;
+    const uint32_t count =
+        prng_chance(&nemesis->prng, 1, 2) ? 1 : (uint32_t)prng_between(&nemesis->prng, 1, most);
     for (uint32_t i = 0; i < count; i++) {
         changes[i] = draw_change(nemesis, &status.members[(first + i) % status.member_count]);
     }
@@ -238,6 +282,7 @@ static const struct nemesis_fault faults[] = {
     {SIM_FAULT_PAUSE, do_pause},
     {SIM_FAULT_JOIN, do_join},
     {SIM_FAULT_LEAVE, do_leave},
+    {SIM_FAULT_LEAVE, do_add_removed},
     {SIM_FAULT_CHANGE, do_change},
     {SIM_FAULT_SLOW_MACHINE, do_slow_machine},
     {SIM_FAULT_MACHINE_PAUSE, do_machine_pause},

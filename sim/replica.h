@@ -62,6 +62,9 @@ struct replica {
     bool leaving;   /* The operator wants it out of the group, or to forget it once it crashed. */
     bool copy;      /* A second process of another's identity: no peer bonds with it. */
     bool forgotten; /* ... and the group has said that it is out. */
+    bool removal_asked;   /* The operator has asked for it. */
+    uint32_t replaced_by; /* The member that named it, when its disk was lost; 0: none. */
+    uint64_t removed_at;  /* What was committed by then; 0: nobody said that it was removed. */
     uint64_t change_open; /* The operator's request to remove it; 0: none. */
     uint64_t change_at_us;
 
@@ -91,6 +94,7 @@ struct replica {
     bool memory_short;       /* Reservations were told to fail: the same. */
     bool closing;            /* What it still says is not heard. */
     bool config_said;        /* Its configuration changed in this step. */
+    uint64_t config_index;   /* Of the latest configuration, until it was judged; 0: none. */
     uint64_t writes_seen;    /* Of its disk. */
     uint64_t voters_seen;    /* Of its latest configuration: a bit by number. */
     bool lied;               /* It ever did what follows. */

@@ -21,7 +21,8 @@ struct sim *swarm_now(void)
 static void open_all(struct sim *sim, const struct drawn *drawn, struct prng *prng)
 {
     for (uint32_t i = 0; i < drawn->replicas && !sim_failed(sim); i++) {
-        const struct replica_options options = draw_replica(drawn, prng);
+        struct replica_options options = draw_replica(drawn, prng);
+        if (i > 0) options.core.observer = draw_observer(drawn, prng);
         sim_add(sim, &options);
     }
 }

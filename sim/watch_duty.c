@@ -59,6 +59,7 @@ void duty_trace(struct replica *replica, const struct mortar_trace_event *event)
     const bool config =
         event->kind == MORTAR_TRACE_CONFIG || event->kind == MORTAR_TRACE_CONFIG_REVERTED;
     if (config) replica->config_said = true;
+    if (event->kind == MORTAR_TRACE_CONFIG) replica->config_index = numbers[0];
     if (event->kind == MORTAR_TRACE_SYNC_OPEN) {
         *duty = (struct duty){
             .slow = duty->slow,
@@ -179,12 +180,54 @@ static void check_promoted(struct replica *leader, uint64_t index, uint64_t prom
     }
 }
 
+/* Nor may an operator make a voter of an observer. */
+static void check_observers(struct replica *leader)
+{
+    const struct sim *sim = leader->sim;
+    for (uint32_t i = 1; i < sim->replica_count; i++) {
+        if ((leader->voters_seen >> i & 1) == 0 || !sim->replicas[i]->options.core.observer)
+            continue;
+        judge_observer_votes(&leader->sim->judges, leader->number, i);
+    }
+}
+
+/* By its own configuration the leader drops voters. Whoever came for one of them must be a voter by
+ * then, or the group stood without either. */
+static void check_dropped(struct replica *leader, uint64_t dropped)
+{
+    const struct sim *sim = leader->sim;
+    for (uint32_t i = 0; i < sim->replica_count; i++) {
+        const struct replica *lost = sim->replicas[i];
+        if ((dropped >> i & 1) == 0 || lost->replaced_by == 0 || lost->removal_asked) continue;
+        if ((leader->voters_seen >> lost->replaced_by & 1) != 0) continue;
+        judge_dropped(&leader->sim->judges, leader->number, i, lost->replaced_by);
+    }
+}
+
 static void voters_said(struct replica *replica, uint64_t own_index)
 {
     const uint64_t before = replica->voters_seen;
     replica->voters_seen = voters_of(replica);
     if (own_index == 0 || before == 0) return;
     check_promoted(replica, own_index, replica->voters_seen & ~before);
+    check_observers(replica);
+    check_dropped(replica, before & ~replica->voters_seen);
+}
+
+/* A committed configuration after its removal must not name a member again. */
+static void nobody_came_back(struct replica *replica)
+{
+    struct sim *sim = replica->sim;
+    struct mortar_core_status status;
+    if (replica->config_index == 0 || replica->commit_said < replica->config_index) return;
+    replica->config_index = 0;
+    mortar_core_status(replica->core, &status);
+    for (uint32_t i = 0; i < status.member_count; i++) {
+        const struct replica *member = sim->replicas[status.members[i].id.store[15]];
+        if (member->removed_at == 0 || status.config_index <= member->removed_at) continue;
+        if (status.config_index > status.committed.index) continue;
+        judge_came_back(&sim->judges, replica->number, member->number, status.config_index);
+    }
 }
 
 static void config_said(struct replica *replica)
@@ -208,6 +251,7 @@ static void config_said(struct replica *replica)
 void duty_step(struct replica *replica)
 {
     config_said(replica);
+    nobody_came_back(replica);
     if (replica->duty.tail_base == 0) return;
     judge_tail_bytes(&replica->sim->judges, replica->number, virtual_log_tail_bytes(replica->log),
                      replica->options.core.tail_bytes_max);

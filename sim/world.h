@@ -105,7 +105,9 @@
     X(SLOW_CHECK, "slow_check", "what a session fetched is checked seconds later")                 \
     SIM_FAULT_TABLE_NEXT(X)                                                                        \
     X(FIGURE_8, "figure_8",                                                                        \
-      "leaders take turns, each with entries that only one other got (thesis figure 3.7)")
+      "leaders take turns, each with entries that only one other got (thesis figure 3.7)")         \
+    X(ADD_REMOVED, "add_removed", "a member that was removed is to be added again under its id")   \
+    X(REPLACE, "replace", "who comes for a lost disk names the member whose place it takes")
 
 enum sim_fault {
 #define SIM_FAULT_VALUE(name, text, what) SIM_FAULT_##name,

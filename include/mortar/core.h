@@ -76,6 +76,11 @@ struct mortar_core_options {
     /* The host's clock in us, to count callbacks that exceed their budget; NULL: not counted. */
     uint64_t (*clock_us)(void *context);
     void *clock_context;
+    /* The member whose place this one takes, as when its disk was lost: it joins as a learner, and
+     * once it is whole, one joint change makes it what the other was and removes that. Refused with
+     * MORTAR_E_ALIVE, and asked again, while the leader hears the other. All zero: nobody. Not for
+     * an observer. */
+    struct mortar_member_id replaces;
 };
 #define MORTAR_CORE_OPTIONS_INIT .struct_bytes = (uint32_t)sizeof(struct mortar_core_options)
 
@@ -210,18 +215,28 @@ MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_core_query(struct mortar_core *core, uint64_t id, enum mortar_read_mode mode,
                   struct mortar_bytes query, uint32_t timeout_ms);
 
+/* Membership changes, carried out together; the result is one entry, or two through a joint
+ * configuration when the voters change. DONE with MORTAR_OK when it is committed; among others:
+ *   MORTAR_E_EXISTS, MORTAR_E_NOT_FOUND, MORTAR_E_TOO_LARGE (more than MORTAR_MEMBERS_MAX),
+ *   MORTAR_E_INVALID  no voter would be left, or a change does not fit the member's role.
+ *   MORTAR_E_REMOVED  an id was removed before. The last 256 removed ids are refused: whoever
+ *                     comes back draws a new one.
+ *   MORTAR_E_ALIVE       REPLACE: the leader hears the member that is to go. REMOVE it instead.
+ *   MORTAR_E_INCOMPLETE  REPLACE: the new member is not whole yet. */
 enum mortar_change_kind {
     MORTAR_ADD_LEARNER = 1,
     MORTAR_ADD_OBSERVER = 2,
     MORTAR_PROMOTE = 3,
     MORTAR_DEMOTE = 4,
     MORTAR_REMOVE = 5,
-    MORTAR_CHANGE_ADDRESS = 6
+    MORTAR_CHANGE_ADDRESS = 6,
+    MORTAR_REPLACE = 7 /* A learner takes the role of `replaced`, which is removed. */
 };
 struct mortar_change {
     enum mortar_change_kind kind;
     struct mortar_member_id member;
-    const char *address; /* For ADD_* and CHANGE_ADDRESS; else NULL. */
+    const char *address;              /* For ADD_* and CHANGE_ADDRESS; else NULL. */
+    struct mortar_member_id replaced; /* For REPLACE. */
 };
 MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_core_change(struct mortar_core *core, uint64_t id, const struct mortar_change *changes,
@@ -251,8 +266,8 @@ MORTAR_API void mortar_core_join(struct mortar_core *core);
  * sent. */
 MORTAR_API void mortar_core_cancel(struct mortar_core *core, uint64_t id);
 
-/* Changes tunables while running: all of the options but self, group, network, address, seed, and
- * the hooks (trace, clock), which are ignored.
+/* Changes tunables while running: all of the options but self, group, network, address, seed,
+ * replaces, and the hooks (trace, clock), which are ignored.
  *   MORTAR_E_INVALID. */
 MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_core_tune(struct mortar_core *core, const struct mortar_core_options *options);

@@ -69,7 +69,8 @@ extern "C" {
     X(MORTAR_E_CANCELLED, 39, "ended by its owner")                                                \
     X(MORTAR_E_GROUP, 40, "the peer serves no such group")                                         \
     X(MORTAR_E_DEPARTED, 41, "the peer said good-bye")                                             \
-    X(MORTAR_E_SESSION, 42, "the client session is unknown, closed or expired")
+    X(MORTAR_E_SESSION, 42, "the client session is unknown, closed or expired")                    \
+    X(MORTAR_E_ALIVE, 43, "the member to be replaced is alive")
 
 enum mortar_status {
 #define MORTAR_STATUS_VALUE(name, number, text) name = number,

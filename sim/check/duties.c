@@ -71,6 +71,29 @@ void judge_config(struct judges *judges, uint32_t replica, uint64_t term, uint64
                  replica, term);
 }
 
+void judge_observer_votes(struct judges *judges, uint32_t leader, uint32_t member)
+{
+    verdict_fail(judges->verdict, "members",
+                 "replica %" PRIu32 " makes a voter of replica %" PRIu32 ", which is an observer",
+                 leader, member);
+}
+
+void judge_dropped(struct judges *judges, uint32_t leader, uint32_t lost, uint32_t next)
+{
+    verdict_fail(judges->verdict, "members",
+                 "replica %" PRIu32 " drops the voter %" PRIu32 " before replica %" PRIu32
+                 ", which came for it, is a voter",
+                 leader, lost, next);
+}
+
+void judge_came_back(struct judges *judges, uint32_t replica, uint32_t member, uint64_t index)
+{
+    verdict_fail(judges->verdict, "members",
+                 "replica %" PRIu32 " follows the configuration at %" PRIu64
+                 ", which has replica %" PRIu32 " back, removed before",
+                 replica, index, member);
+}
+
 /* Whole by what its own disk holds, which is no less than what the leader knew of it. */
 void judge_promoted(struct judges *judges, uint32_t leader, uint32_t member, uint64_t missing,
                     uint64_t resend_bytes)

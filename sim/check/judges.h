@@ -30,7 +30,9 @@
  *   memory       a session holds no more than its window, and the replica
  *                no more than that and what its other options allow (C7)   memory.c
  *   members      a configuration is proposed when it may be (thesis 4.1),
- *                and makes nobody a voter who is not whole (C12)           duties.c
+ *                makes nobody a voter who is not whole (C12) or an
+ *                observer, drops nobody before its replacement votes, and
+ *                has nobody back who was removed                           duties.c
  *
  * Memory:  tables that grow with the run; see verdict.h.
  * Threads: one.
@@ -218,6 +220,12 @@ void judge_config(struct judges *judges, uint32_t replica, uint64_t term, uint64
 /* The leader makes a voter of `member`, whose disk misses so many bytes of the leader's log. */
 void judge_promoted(struct judges *judges, uint32_t leader, uint32_t member, uint64_t missing,
                     uint64_t resend_bytes);
+/* The leader has a voter that joined as an observer. */
+void judge_observer_votes(struct judges *judges, uint32_t leader, uint32_t member);
+/* The leader drops the voter `lost`, and `next`, which came for it, is no voter. */
+void judge_dropped(struct judges *judges, uint32_t leader, uint32_t lost, uint32_t next);
+/* The configuration committed at `index` names `member`, which was removed before. */
+void judge_came_back(struct judges *judges, uint32_t replica, uint32_t member, uint64_t index);
 /* What a session tells of itself while it runs. */
 struct session_told {
     uint64_t entries_done;

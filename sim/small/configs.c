@@ -27,7 +27,14 @@ static bool is_equal(const struct config *a, const struct config *b)
         if (x->voter_old != y->voter_old || x->voter_new != y->voter_new) return false;
         if (x->observer != y->observer || x->leaving != y->leaving) return false;
     }
-    return true;
+    return a->removed_count == b->removed_count &&
+           memcmp(a->removed, b->removed, a->removed_count * sizeof a->removed[0]) == 0;
+}
+
+static void copy_removed(struct config *to, const struct config *from)
+{
+    to->removed_count = from->removed_count;
+    memcpy(to->removed, from->removed, from->removed_count * sizeof from->removed[0]);
 }
 
 uint8_t configs_number(struct configs *configs, const struct config *config)
@@ -43,7 +50,20 @@ uint8_t configs_number(struct configs *configs, const struct config *config)
     struct config *added = &configs->items[++configs->count];
     *added = (struct config){.joint = config->joint, .count = config->count};
     memcpy(added->members, config->members, config->count * sizeof config->members[0]);
+    copy_removed(added, config);
     return (uint8_t)configs->count;
+}
+
+static void rename_removed(struct config *config, const uint8_t *names)
+{
+    for (uint32_t i = 0; i < config->removed_count; i++) {
+        const uint64_t sum = config->removed[i];
+        for (uint8_t member = 1; member <= SMALL_MEMBERS; member++) {
+            const struct mortar_member_id id = small_id(member);
+            const struct mortar_member_id renamed = small_id(names[member]);
+            if (config_id_sum(&id) == sum) config->removed[i] = config_id_sum(&renamed);
+        }
+    }
 }
 
 uint8_t configs_rename(struct configs *configs, uint8_t number, const uint8_t *names)
@@ -61,5 +81,7 @@ uint8_t configs_rename(struct configs *configs, uint8_t number, const uint8_t *n
         }
         renamed.members[place] = member;
     }
+    copy_removed(&renamed, &configs->items[number]);
+    rename_removed(&renamed, names);
     return configs_number(configs, &renamed);
 }

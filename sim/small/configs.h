@@ -9,7 +9,7 @@
 #include "sim/small/model.h"
 #include "wire/config.h"
 
-#define SMALL_CONFIGS 96u /* With every renaming of each. */
+#define SMALL_CONFIGS 250u /* With every renaming of each. */
 
 struct configs {
     uint32_t count;

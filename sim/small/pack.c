@@ -132,6 +132,8 @@ static void unpack_slot(const struct small_slot *slot, const struct configs *con
     out->config.joint = config->joint;
     out->config.count = config->count;
     memcpy(out->config.members, config->members, config->count * sizeof config->members[0]);
+    out->config.removed_count = config->removed_count;
+    memcpy(out->config.removed, config->removed, config->removed_count * sizeof config->removed[0]);
 }
 
 static void unpack_time(struct raft *raft)

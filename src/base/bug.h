@@ -32,6 +32,7 @@
       "a mismatch while streaming is ignored: what was lost is not sent again")                    \
     X(LEARNER_COUNTS, "-", "learners count in every quorum")                                       \
     X(REMOVED_LEADER_COUNTS, "-", "a leader that is on its way out goes on counting itself")       \
+    X(REMOVED_VOTES, "-", "who is on its way out counts in quorums until that is committed")       \
     X(REMOVED_LEADER_STAYS, "-", "a leader that was removed does not step down")                   \
     X(JOINT_ASKS_NEW_HALF, "-", "a joint configuration asks its new half only")                    \
     X(COMMITTED_CONFIG_ONLY, "-",                                                                  \
@@ -40,6 +41,10 @@
     X(CONFIG_BEFORE_NOOP, "-",                                                                     \
       "a leader proposes a configuration before an entry of its term is committed")                \
     X(CONFIG_ON_CONFIG, "-", "a configuration is proposed while another is not committed")         \
+    X(REMOVED_COMES_BACK, "-", "a member that was removed is added again under its old id")        \
+    X(REPLACED_IN_TWO_STEPS, "C11",                                                                \
+      "a member is removed before the one that takes its place is whole")                          \
+    X(OBSERVER_PROMOTED, "-", "an observer is promoted like any learner")                          \
     X(PROMOTED_UNASKED, "C12", "a learner is promoted whether it is whole or not")                 \
     X(READ_BEFORE_NOOP, "C2", "a leader serves reads before an entry of its term is committed")    \
     X(READ_ASKS_NOBODY, "C2", "a read index is taken without a round of heartbeats")               \

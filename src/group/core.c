@@ -33,6 +33,8 @@ static bool options_are_sound(const struct mortar_core_options *o)
     if (strlen(o->network) > MORTAR_NAME_BYTES_MAX) return false;
     if (strlen(o->address) > MORTAR_ADDRESS_BYTES_MAX) return false;
     if (mortar_member_id_is_none(&o->self)) return false;
+    if (o->observer && !mortar_member_id_is_none(&o->replaces)) return false;
+    if (mortar_member_id_equal(&o->replaces, &o->self)) return false;
     if (o->tick_ms == 0 || o->heartbeat_ticks == 0) return false;
     if (o->election_ticks <= o->heartbeat_ticks || o->reluctant_factor == 0) return false;
     const bool promotes = o->target_voters != MORTAR_PROMOTE_NOBODY;
@@ -320,17 +322,34 @@ enum mortar_status mortar_core_found(struct mortar_core *core, const struct mort
 
 /* ---- Events ---- */
 
+/* Timeouts of the election without a leader, after which a member asks whether it is one still. */
+#define WONDERS_TIMEOUTS 4u
+
+/* A member whose removal was committed while it was away hears nothing any more: the others do not
+ * know it. So it asks as one that joins does. */
+static bool wonders(struct mortar_core *core)
+{
+    const struct mortar_member_id leader = raft_leader(core->raft);
+    if (!mortar_member_id_is_none(&leader)) core->led_tick = core->ticks;
+    const uint64_t patience =
+        (uint64_t)WONDERS_TIMEOUTS * core->options.election_ticks * core->options.reluctant_factor;
+    return core->ticks - core->led_tick > patience;
+}
+
 static void ask_to_join(struct mortar_core *core)
 {
-    if (!core->joining || core->removed) return;
+    core->wonders = wonders(core);
+    if (core->removed) return;
     /* Only a committed membership lasts: one that is merely in the log may go with its leader. */
     if (config_find(raft_committed_config(core->raft), &core->options.self) != NULL) {
         core->joining = false;
-        return;
     }
+    if (!core->joining && !core->wonders) return;
+    if (!core->joining) MARK(MEMBER_WONDERS);
     if (core->ticks < core->join_tick) return;
     core->join_tick = core->ticks + 2u * core->options.heartbeat_ticks;
-    struct join_request request = {.observer = core->options.observer};
+    struct join_request request = {.observer = core->options.observer,
+                                   .replaces = core->options.replaces};
     memcpy(request.address, core->address, sizeof core->address);
     const struct mortar_member_id leader = raft_leader(core->raft);
     const struct peer *at_leader = peer_find(core, &leader);
@@ -443,6 +462,7 @@ enum mortar_status mortar_core_tune(struct mortar_core *core,
     fixed.network = core->network;
     fixed.address = core->address;
     fixed.seed = core->options.seed;
+    fixed.replaces = core->options.replaces;
     fixed.trace = core->options.trace;
     fixed.clock_us = core->options.clock_us;
     fixed.clock_context = core->options.clock_context;

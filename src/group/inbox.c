@@ -182,6 +182,11 @@ static enum mortar_status on_timeout_now(struct mortar_core *core,
 static enum mortar_status add_joiner(struct mortar_core *core, const struct mortar_member_id *from,
                                      const struct join_request *request)
 {
+    /* Whoever knows of a committed removal may say so: it is final. */
+    if (config_has_removed(raft_committed_config(core->raft), from) && !BUG(REMOVED_COMES_BACK)) {
+        MARK(JOIN_REMOVED);
+        return MORTAR_E_REMOVED;
+    }
     if (raft_role(core->raft) != MORTAR_LEADER) return MORTAR_E_NOT_LEADER;
     if (config_find(raft_config(core->raft), from) != NULL) {
         MARK(JOIN_AGAIN);
@@ -189,11 +194,16 @@ static enum mortar_status add_joiner(struct mortar_core *core, const struct mort
     }
     struct config_change change = {
         .kind = request->observer ? CONFIG_ADD_OBSERVER : CONFIG_ADD_LEARNER, .member = *from};
+    /* Whom it replaces may be gone by now: then it joins as any other. */
+    if (config_find(raft_config(core->raft), &request->replaces) != NULL) {
+        change.other = request->replaces;
+    }
     memcpy(change.address, request->address, sizeof change.address);
     const struct raft_event event = {.type = RAFT_CHANGE,
                                      .change = {.changes = &change, .count = 1}};
     const enum mortar_status status = drive(core, &event);
     if (status == MORTAR_E_CHANGING) MARK(JOIN_WAITS);
+    if (status == MORTAR_E_ALIVE) MARK(JOIN_REPLACES_LIVE);
     return status == MORTAR_OK ? MORTAR_E_CHANGING : status;
 }
 
@@ -216,8 +226,9 @@ static enum mortar_status on_join_reply(struct mortar_core *core, struct mortar_
     struct join_reply reply;
     if (join_reply_decode(payload, &reply) != MORTAR_OK) return MORTAR_E_PROTOCOL;
     TRACE(core, JOIN, &reply.leader, (uint64_t)reply.status);
-    if (!core->joining) return MORTAR_OK;
+    if (!core->joining && !core->wonders) return MORTAR_OK;
     if (reply.status == MORTAR_E_REMOVED) {
+        MARK(REMOVED_BY_REPLY);
         core->removed = true;
         core->changed = true;
     }

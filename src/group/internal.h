@@ -322,6 +322,8 @@ struct mortar_core {
     bool stopped;
     enum mortar_status failure; /* Not OK: the storage failed. */
     bool joining;
+    bool wonders;      /* A member that has known no leader for long: was it removed meanwhile? */
+    uint64_t led_tick; /* When it last knew one. */
     uint64_t join_tick;
     uint32_t join_turn;
     bool removed;

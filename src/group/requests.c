@@ -15,8 +15,8 @@
 
 /* Replies of one request; one of the largest size fits, and an answer fits one message. */
 #define REPLIES_BYTES_MAX (MORTAR_COMMAND_BYTES_LIMIT + 4u)
-/* Bytes of one membership change: kind 1, member 48, address length 2, address. */
-#define CHANGE_BYTES_MAX (1u + 48u + 2u + MORTAR_ADDRESS_BYTES_MAX)
+/* Bytes of one membership change: kind 1, member 48, other 48, address length 2, address. */
+#define CHANGE_BYTES_MAX (1u + 48u + 48u + 2u + MORTAR_ADDRESS_BYTES_MAX)
 /* Pause before asking a leader again that said it is none: by then we know better, or it leads. */
 #define ROUTE_RETRY_MS 50u
 
@@ -273,6 +273,8 @@ static enum config_change_kind wire_change_kind(enum mortar_change_kind kind)
         return CONFIG_REMOVE;
     case MORTAR_CHANGE_ADDRESS:
         return CONFIG_ADDRESS;
+    case MORTAR_REPLACE:
+        return CONFIG_REPLACE;
     }
     ASSERT_NEVER("checked by the caller");
     return CONFIG_ADDRESS;
@@ -280,8 +282,12 @@ static enum config_change_kind wire_change_kind(enum mortar_change_kind kind)
 
 static bool change_is_sound(const struct mortar_change *change)
 {
-    if (change->kind < MORTAR_ADD_LEARNER || change->kind > MORTAR_CHANGE_ADDRESS) return false;
+    if (change->kind < MORTAR_ADD_LEARNER || change->kind > MORTAR_REPLACE) return false;
     if (mortar_member_id_is_none(&change->member)) return false;
+    if (change->kind == MORTAR_REPLACE) {
+        if (mortar_member_id_is_none(&change->replaced)) return false;
+        if (mortar_member_id_equal(&change->replaced, &change->member)) return false;
+    }
     return change->address == NULL || strlen(change->address) <= MORTAR_ADDRESS_BYTES_MAX;
 }
 
@@ -296,6 +302,7 @@ enum mortar_status mortar_core_change(struct mortar_core *core, uint64_t id,
         if (!change_is_sound(&changes[i])) return MORTAR_E_INVALID;
         struct config_change change = {.kind = wire_change_kind(changes[i].kind),
                                        .member = changes[i].member};
+        if (changes[i].kind == MORTAR_REPLACE) change.other = changes[i].replaced;
         if (changes[i].address != NULL) {
             memcpy(change.address, changes[i].address, strlen(changes[i].address) + 1);
         }

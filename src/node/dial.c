@@ -56,6 +56,7 @@ bool dial_is_refusal(enum mortar_status status)
     case MORTAR_E_CANCELLED:
     case MORTAR_E_DEPARTED:
     case MORTAR_E_SESSION:
+    case MORTAR_E_ALIVE:
         return false;
     }
     return false;

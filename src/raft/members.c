@@ -39,8 +39,9 @@ uint64_t raft_members_reach(const struct raft *raft, raft_member_value *value)
     for (uint32_t i = 0; i < raft->member_count; i++) {
         const struct raft_member *member = &raft->members[i];
         const bool voter = raft_is_voter(member);
-        const bool planted =
-            (BUG(REMOVED_LEADER_COUNTS) && member->self) || (BUG(LEARNER_COUNTS) && member->listed);
+        const bool planted = (BUG(REMOVED_LEADER_COUNTS) && member->self) ||
+                             (BUG(LEARNER_COUNTS) && member->listed) ||
+                             (BUG(REMOVED_VOTES) && !member->listed);
         if (!voter && !planted) continue;
         const uint64_t reached = value(raft, member);
         if (member->voter_old) values_old[count_old++] = reached;

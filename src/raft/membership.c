@@ -118,6 +118,45 @@ void raft_on_sync_config(struct raft *raft, uint64_t index, const struct config 
     raft_config_push(raft, position, config, out);
 }
 
+static bool is_learner(const struct raft_member *member)
+{
+    const bool observer = member->observer && !BUG(OBSERVER_PROMOTED);
+    return member->listed && !observer && !raft_is_voter(member);
+}
+
+bool raft_is_whole(const struct raft *raft, const struct raft_member *member)
+{
+    return member->whole && member->state == RAFT_REPLICATE &&
+           raft_log_bytes(raft, member->match + 1, raft->last.index) <= raft->options.resend_bytes;
+}
+
+static bool is_whole(const struct raft *raft, const struct raft_member *member)
+{
+    return raft_is_whole(raft, member) || BUG(PROMOTED_UNASKED);
+}
+
+/* As long as check-quorum waits: who was not heard for so long is taken for gone. */
+static bool is_heard(const struct raft *raft, const struct raft_member *member)
+{
+    return member->self || member->silent_ticks < 2 * (uint64_t)raft->options.election_ticks_min;
+}
+
+/* Nobody is pushed out while alive, and nobody takes a place before it can fill it (C11). */
+static enum mortar_status check_replacement(struct raft *raft, const struct config_change *change)
+{
+    if (mortar_member_id_is_none(&change->other)) return MORTAR_OK;
+    const struct raft_member *old = raft_member_find(raft, &change->other);
+    if (old != NULL && is_heard(raft, old)) {
+        MARK(REPLACE_LIVE);
+        return MORTAR_E_ALIVE;
+    }
+    if (change->kind != CONFIG_REPLACE) return MORTAR_OK;
+    const struct raft_member *member = raft_member_find(raft, &change->member);
+    if (member == NULL || is_whole(raft, member)) return MORTAR_OK; /* config_apply() looks. */
+    MARK(REPLACE_EARLY);
+    return MORTAR_E_INCOMPLETE;
+}
+
 /* An entry of the term is committed (thesis 4.1 as corrected: before that, a leader must not
  * change the configuration), and we are not on our way out. */
 bool raft_may_propose(const struct raft *raft)
@@ -133,8 +172,11 @@ enum mortar_status raft_on_change(struct raft *raft, const struct config_change 
     const bool may = raft_may_propose(raft) || BUG(CONFIG_BEFORE_NOOP);
     if (!may || (raft->uncommitted_count > 0 && !BUG(CONFIG_ON_CONFIG))) return MORTAR_E_CHANGING;
     if (raft_transferring(raft)) return MORTAR_E_BUSY;
-    const enum mortar_status status =
-        config_apply(&raft->committed.config, changes, count, &raft->config_scratch);
+    enum mortar_status status = MORTAR_OK;
+    for (uint32_t i = 0; i < count && status == MORTAR_OK; i++)
+        status = check_replacement(raft, &changes[i]);
+    if (status != MORTAR_OK) return status;
+    status = config_apply(&raft->committed.config, changes, count, &raft->config_scratch);
     if (status != MORTAR_OK) return status;
     raft_append_own(raft, MORTAR_ENTRY_CONFIG, 1, out);
     return MORTAR_OK;
@@ -169,17 +211,6 @@ bool raft_membership_advance(struct raft *raft, struct raft_effects *out)
     return false;
 }
 
-static bool is_learner(const struct raft_member *member)
-{
-    return member->listed && !member->observer && !raft_is_voter(member);
-}
-
-bool raft_is_whole(const struct raft *raft, const struct raft_member *member)
-{
-    return member->whole && member->state == RAFT_REPLICATE &&
-           raft_log_bytes(raft, member->match + 1, raft->last.index) <= raft->options.resend_bytes;
-}
-
 /* How many of `whole` learners become voters now, so that the number of voters is odd wherever it
  * can be: the largest odd number within reach first; an even one only when no other learner
  * stands by. */
@@ -196,29 +227,76 @@ static uint32_t promote_count(uint32_t voters, uint32_t target, uint32_t whole, 
     return learners > most ? 0 : most;
 }
 
-/* Whole learners become voters together, up to the target. One that was not heard for as long as
- * check-quorum waits does not stand by. */
-bool raft_promote_whole(struct raft *raft, struct raft_effects *out)
+/* Whom a learner is to replace, if that member is there still and not heard; NULL: nobody. */
+static const struct raft_member *replaced_by(struct raft *raft, const struct raft_member *member)
 {
-    if (!raft_may_propose(raft) || raft->uncommitted_count > 0) return false;
-    if (raft->committed.config.joint || raft_transferring(raft)) return false;
-    const uint64_t silent_max = 2 * (uint64_t)raft->options.election_ticks_min;
+    const struct config_member *listed = config_find(&raft->committed.config, &member->id);
+    if (listed == NULL || mortar_member_id_is_none(&listed->replaces)) return NULL;
+    const struct raft_member *old = raft_member_find(raft, &listed->replaces);
+    return old == NULL || is_heard(raft, old) ? NULL : old;
+}
+
+static void plan(struct raft *raft, uint32_t place, enum config_change_kind kind,
+                 const struct mortar_member_id *member, const struct mortar_member_id *other)
+{
+    raft->changes_scratch[place] =
+        (struct config_change){.kind = kind, .member = *member, .other = *other};
+}
+
+static bool is_planned(const struct raft *raft, uint32_t count, const struct mortar_member_id *old)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (mortar_member_id_equal(&raft->changes_scratch[i].other, old)) return true;
+    }
+    return false;
+}
+
+/* Learners that came in the place of others: each swap is whole, or is not (thesis 4.3; C11). */
+static uint32_t plan_replacements(struct raft *raft)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < raft->member_count && count < MORTAR_MEMBERS_MAX; i++) {
+        const struct raft_member *member = &raft->members[i];
+        if (!is_learner(member) || !is_heard(raft, member)) continue;
+        const struct raft_member *old = replaced_by(raft, member);
+        if (old == NULL || is_planned(raft, count, &old->id)) continue;
+        if (is_whole(raft, member)) {
+            plan(raft, count++, CONFIG_REPLACE, &member->id, &old->id);
+        } else if (BUG(REPLACED_IN_TWO_STEPS)) {
+            plan(raft, count++, CONFIG_REMOVE, &old->id, &RAFT_NOBODY);
+        }
+    }
+    return count;
+}
+
+/* The others: whole learners become voters together, up to the target. One that was not heard for
+ * as long as check-quorum waits does not stand by. */
+static uint32_t plan_promotions(struct raft *raft)
+{
     uint32_t whole = 0;
     uint32_t learners = 0;
     for (uint32_t i = 0; i < raft->member_count; i++) {
         const struct raft_member *member = &raft->members[i];
-        if (!is_learner(member) || member->silent_ticks >= silent_max) continue;
+        if (!is_learner(member) || !is_heard(raft, member)) continue;
+        if (replaced_by(raft, member) != NULL) continue; /* It has a place to take. */
         learners++;
-        const bool is_whole = raft_is_whole(raft, member) || BUG(PROMOTED_UNASKED);
-        if (!is_whole || whole == MORTAR_MEMBERS_MAX) continue;
-        raft->changes_scratch[whole].kind = CONFIG_PROMOTE;
-        raft->changes_scratch[whole].member = member->id;
-        raft->changes_scratch[whole].address[0] = 0;
-        whole++;
+        if (!is_whole(raft, member) || whole == MORTAR_MEMBERS_MAX) continue;
+        plan(raft, whole++, CONFIG_PROMOTE, &member->id, &RAFT_NOBODY);
     }
-    const uint32_t count = promote_count(config_voter_count(&raft->committed.config),
-                                         raft->options.target_voters, whole, learners);
+    return promote_count(config_voter_count(&raft->committed.config), raft->options.target_voters,
+                         whole, learners);
+}
+
+bool raft_promote_whole(struct raft *raft, struct raft_effects *out)
+{
+    if (!raft_may_propose(raft) || raft->uncommitted_count > 0) return false;
+    if (raft->committed.config.joint || raft_transferring(raft)) return false;
+    uint32_t count = plan_replacements(raft);
+    if (count > 0) MARK(REPLACED);
+    if (count == 0) {
+        count = plan_promotions(raft);
+        if (count > 0) MARK(PROMOTED);
+    }
     if (count == 0) return false;
-    MARK(PROMOTED);
     return raft_on_change(raft, raft->changes_scratch, count, out) == MORTAR_OK;
 }

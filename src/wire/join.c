@@ -1,12 +1,13 @@
 /* wire/join.c - a node asks to become a learner (design 7). Little-endian, version 1.
  *
- * JOIN_REQUEST, 4 bytes and the address:
+ * JOIN_REQUEST, 52 bytes and the address:
  *
  *   offset  size  field
  *        0     1  observer, 0 or 1
  *        1     1  zero
- *        2     2  address bytes, <= MORTAR_ADDRESS_BYTES_MAX
- *        4        address, without zero bytes
+ *        2    48  replaces: the member whose place it is to take, or zero; zero for an observer
+ *       50     2  address bytes, <= MORTAR_ADDRESS_BYTES_MAX
+ *       52        address, without zero bytes
  *
  * JOIN_REPLY, 52 bytes:
  *
@@ -22,6 +23,7 @@ void join_request_encode(const struct join_request *message, struct writer *out)
 {
     put_bool(out, message->observer);
     put_u8(out, 0);
+    put_member_id(out, &message->replaces);
     put_text(out, message->address, MORTAR_ADDRESS_BYTES_MAX);
 }
 
@@ -31,8 +33,10 @@ enum mortar_status join_request_decode(struct mortar_bytes in, struct join_reque
     struct join_request message = {0};
     message.observer = get_bool(&reader);
     const uint8_t zero = get_u8(&reader);
+    get_member_id(&reader, &message.replaces);
     get_text(&reader, message.address, MORTAR_ADDRESS_BYTES_MAX);
     if (!reader_done(&reader) || zero != 0) return MORTAR_E_CORRUPT;
+    if (message.observer && !mortar_member_id_is_none(&message.replaces)) return MORTAR_E_CORRUPT;
     *out = message;
     return MORTAR_OK;
 }

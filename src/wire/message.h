@@ -136,9 +136,10 @@ struct forward_reply {
     struct mortar_bytes items;
 };
 
-/* A node with the group's key asks to become a learner. 4 bytes, then the address. */
+/* A node with the group's key asks to become a learner. 52 bytes, then the address. */
 struct join_request {
     bool observer;
+    struct mortar_member_id replaces; /* Whose place it is to take; all zero: nobody's. */
     char address[MORTAR_ADDRESS_BYTES_MAX + 1];
 };
 
@@ -259,7 +260,7 @@ MORTAR_NODISCARD enum mortar_status part_decode(struct mortar_bytes in, struct p
 #define FORWARD_REQUEST_BYTES 17u
 #define FORWARD_REPLY_BYTES   46u
 #define FORWARD_ITEM_BYTES    4u
-#define JOIN_REQUEST_BYTES    4u
+#define JOIN_REQUEST_BYTES    52u
 #define JOIN_REPLY_BYTES      52u
 #define SYNC_MESSAGE_BYTES    25u
 #define LEASE_BYTES           41u

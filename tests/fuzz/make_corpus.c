@@ -154,6 +154,10 @@ static void make_membership_and_sync(void)
     struct writer out = begin(MESSAGE_JOIN_REQUEST);
     join_request_encode(&(struct join_request){.observer = true, .address = "a:7400"}, &out);
     save("message", "join_request", &out);
+    out = begin(MESSAGE_JOIN_REQUEST);
+    join_request_encode(&(struct join_request){.replaces = sample_member(3), .address = "a:7400"},
+                        &out);
+    save("message", "join_request_replaces", &out);
     out = begin(MESSAGE_JOIN_REPLY);
     join_reply_encode(
         &(struct join_reply){.status = MORTAR_E_NOT_LEADER, .leader = sample_member(2)}, &out);
@@ -241,17 +245,19 @@ static void make_config(const char *name, uint32_t count, bool joint)
         config.members[count - 1].voter_old = true;
         config.members[count - 1].leaving = true;
     }
+    if (count > 1) config.removed[config.removed_count++] = 77; /* Nobody's here. */
     struct writer out = writer_over(block, sizeof block);
     put_u16(&out, 0);
     config_encode(&config, &out);
     const uint16_t bytes = (uint16_t)(out.bytes - sizeof bytes);
     memcpy(block, &bytes, sizeof bytes);
     static const enum config_change_kind kinds[] = {CONFIG_ADD_LEARNER, CONFIG_PROMOTE,
-                                                    CONFIG_REMOVE};
-    static const uint8_t members[] = {9, 2, 1};
-    for (size_t i = 0; i < 3; i++) {
-        const struct config_change change = {
+                                                    CONFIG_REMOVE, CONFIG_REPLACE};
+    static const uint8_t members[] = {9, 2, 1, 9};
+    for (size_t i = 0; i < 4; i++) {
+        struct config_change change = {
             .kind = kinds[i], .member = sample_member(members[i]), .address = "b:2"};
+        if (members[i] == 9) change.other = sample_member(3);
         config_change_encode(&change, &out);
     }
     save("config", name, &out);

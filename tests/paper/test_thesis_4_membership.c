@@ -251,6 +251,94 @@ static void thesis_4_1_no_change_before_an_entry_of_the_term_is_committed(void *
     solo_close(node);
 }
 
+/* Beyond the thesis: one id, one life. It is refused once the entry that removes it is committed.
+ */
+static void an_id_that_was_removed_is_refused_for_good(void **state)
+{
+    (void)state;
+    struct cluster_node *node = solo_open(3);
+    solo_lead(node, 3);
+    solo_matched(node, 1, 2);
+    solo_matched(node, 2, 2);
+    assert_int_equal(cluster_change(node, CONFIG_REMOVE, 3), MORTAR_OK);
+    assert_int_equal(cluster_change(node, CONFIG_ADD_LEARNER, 3), MORTAR_E_CHANGING);
+    cluster_store(node);
+    solo_matched(node, 1, 3);
+    solo_matched(node, 2, 3);
+    assert_int_equal(node->commit, 3); /* The joint one; the plain one removes it. */
+    const struct mortar_member_id id = cluster_id(3);
+    assert_true(config_has_removed(raft_config(node->raft), &id));
+    assert_false(config_has_removed(raft_committed_config(node->raft), &id));
+    cluster_store(node);
+    solo_matched(node, 1, 4);
+    assert_int_equal(node->commit, 4);
+    assert_true(config_has_removed(raft_committed_config(node->raft), &id));
+    assert_int_equal(cluster_change(node, CONFIG_ADD_LEARNER, 3), MORTAR_E_REMOVED);
+    assert_int_equal(cluster_change(node, CONFIG_ADD_LEARNER, 4), MORTAR_OK);
+    cluster_store(node);
+    solo_matched(node, 1, 5);
+    assert_int_equal(cluster_change(node, CONFIG_ADD_OBSERVER, 3), MORTAR_E_REMOVED);
+    solo_close(node);
+}
+
+static enum mortar_status replace(struct cluster_node *node, enum config_change_kind kind,
+                                  uint32_t member, uint32_t other)
+{
+    static struct config_change change;
+    change = (struct config_change){
+        .kind = kind, .member = cluster_id(member), .other = cluster_id(other)};
+    return cluster_step(node, &(struct raft_event){.type = RAFT_CHANGE,
+                                                   .change = {.changes = &change, .count = 1}});
+}
+
+/* Both are durable at 1 and 2, of the voters 0 to 3. */
+static void agree(struct cluster_node *node)
+{
+    cluster_store(node);
+    solo_matched(node, 1, node->log.last);
+    solo_matched(node, 2, node->log.last);
+}
+
+/* 4.3: the quorum is never without one of the two. Voter 3 lost its disk, learner 4 came for it:
+ * nothing happens while 3 is heard, nor before 4 is whole; then one joint change does all. */
+static void thesis_4_3_a_lost_voter_is_replaced_by_one_joint_change(void **state)
+{
+    (void)state;
+    struct cluster_node *node = solo_open(3);
+    const struct mortar_member_id lost = cluster_id(3);
+    const struct mortar_member_id next = cluster_id(4);
+    solo_lead(node, 3);
+    agree(node);
+    assert_int_equal(replace(node, CONFIG_ADD_LEARNER, 4, 3), MORTAR_E_ALIVE);
+    for (uint32_t i = 0; i < 2 * cluster_default_options().election_ticks_min; i++) {
+        solo_matched(node, 1, node->log.last);
+        solo_matched(node, 2, node->log.last);
+        cluster_tick(node, 1);
+    }
+    assert_int_equal(raft_role(node->raft), MORTAR_LEADER);
+    assert_int_equal(replace(node, CONFIG_ADD_LEARNER, 4, 3), MORTAR_OK);
+    agree(node);
+    cluster_flush(node);
+    assert_int_equal(replace(node, CONFIG_REPLACE, 4, 3), MORTAR_E_INCOMPLETE);
+    assert_true(config_find(raft_config(node->raft), &lost)->voter_new);
+    solo_append_reply(node, 4,
+                      (struct append_reply){
+                          .outcome = APPEND_MATCHED, .match_index = node->log.last, .whole = true});
+    cluster_flush(node);
+    const struct config *config = raft_config(node->raft);
+    assert_true(config->joint);
+    assert_true(config_find(config, &lost)->voter_old && config_find(config, &lost)->leaving);
+    assert_true(config_find(config, &next)->voter_new);
+    agree(node); /* The joint one by 0, 1, 2 of both halves; the plain one too. */
+    agree(node);
+    config = raft_committed_config(node->raft);
+    assert_false(config->joint);
+    assert_true(config_has_removed(config, &lost));
+    assert_true(config_find(config, &next)->voter_new);
+    assert_int_equal(config_voter_count(config), 4);
+    solo_close(node);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +351,8 @@ int main(void)
         cmocka_unit_test(thesis_4_3_a_new_leader_completes_a_change_under_way),
         cmocka_unit_test(thesis_4_2_2_a_removed_leader_steps_down_when_that_is_committed),
         cmocka_unit_test(thesis_4_2_2_a_removed_voter_campaigns_until_that_is_committed),
+        cmocka_unit_test(thesis_4_3_a_lost_voter_is_replaced_by_one_joint_change),
+        cmocka_unit_test(an_id_that_was_removed_is_refused_for_good),
         cmocka_unit_test(thesis_4_1_no_change_before_an_entry_of_the_term_is_committed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -413,6 +413,94 @@ static void two_voters_are_exchanged_by_one_joint_change(void **state)
     finish(sim);
 }
 
+static void come_for(struct sim *sim, const struct replica_options *like, uint32_t lost)
+{
+    struct replica_options options = *like;
+    options.core.replaces = sim->replicas[lost]->id;
+    sim->replicas[lost]->replaced_by = sim->replica_count;
+    sim_add(sim, &options);
+}
+
+static bool takes_the_place(struct sim *sim, uint32_t lost)
+{
+    const uint32_t next = sim->replicas[lost]->replaced_by;
+    return sim_has_leader(sim) && sim_is_voter(sim, next) && sim_is_current(sim, next);
+}
+
+/* Design 7, C11: a wiped member is replaced by one joint change, while another is slow. */
+static void a_wiped_member_is_replaced_while_another_is_slow(void **state)
+{
+    (void)state;
+    struct sim_options options = sessions_soon(21, 3);
+    options.replica.core.target_voters = 3;
+    struct sim *sim = world(&options, 3);
+    SIM_EXPECT(sim, sim_fill(sim, sim_leader(sim), 2000, BYTES));
+    const uint32_t lost = (sim_leader(sim) + 1) % 3;
+    const uint32_t slow = (sim_leader(sim) + 2) % 3;
+    virtual_log_set_delay(sim->replicas[slow]->log, 5000, 40000);
+    sim_wipe(sim, lost);
+    sim->replicas[lost]->leaving = false; /* No operator: the group does it alone. */
+    come_for(sim, &options.replica, lost);
+    SIM_EXPECT(sim, sim_run_until_of(sim, takes_the_place, lost, 60000));
+    SIM_EXPECT(sim, !sim_failed(sim));
+    virtual_log_set_delay(sim->replicas[slow]->log, 0, 100);
+    SIM_EXPECT(sim, sim_run_until(sim, sim_converged, 20000));
+    finish(sim);
+}
+
+/* Two of five at once: both swaps may share a joint change, and no majority is lost. */
+static void two_wiped_members_are_replaced_at_once(void **state)
+{
+    (void)state;
+    struct sim_options options = sessions_soon(22, 5);
+    options.replica.core.target_voters = 5;
+    struct sim *sim = world(&options, 5);
+    SIM_EXPECT(sim, sim_fill(sim, sim_leader(sim), 500, BYTES));
+    const uint32_t first = (sim_leader(sim) + 1) % 5;
+    const uint32_t second = (sim_leader(sim) + 3) % 5;
+    sim_wipe(sim, first);
+    sim_wipe(sim, second);
+    sim->replicas[first]->leaving = sim->replicas[second]->leaving = false;
+    come_for(sim, &options.replica, first);
+    come_for(sim, &options.replica, second);
+    SIM_EXPECT(sim, sim_run_until_of(sim, takes_the_place, first, 60000));
+    SIM_EXPECT(sim, sim_run_until_of(sim, takes_the_place, second, 60000));
+    SIM_EXPECT(sim, sim_run_until(sim, sim_converged, 20000));
+    struct mortar_core_status status;
+    sim_status(sim, sim_leader(sim), &status);
+    SIM_EXPECT(sim, status.member_count == 5);
+    finish(sim);
+}
+
+/* It was thought dead, and replaced; then it comes back with its disk. It is refused, and disturbs
+ * nobody. */
+static void one_that_was_replaced_comes_back_and_is_refused(void **state)
+{
+    (void)state;
+    struct sim_options options = sessions_soon(23, 3);
+    options.replica.core.target_voters = 3;
+    struct sim *sim = world(&options, 3);
+    const uint32_t away = (sim_leader(sim) + 1) % 3;
+    sim_isolate(sim, away);
+    come_for(sim, &options.replica, away);
+    SIM_EXPECT(sim, sim_run_until_of(sim, takes_the_place, away, 60000));
+    SIM_EXPECT(sim, sim_propose(sim, sim_leader(sim), 10, BYTES));
+    const uint32_t leader = sim_leader(sim);
+    struct mortar_core_status status;
+    sim_status(sim, leader, &status);
+    const uint64_t term = status.term;
+    sim_rejoin(sim, away);
+    SIM_EXPECT(sim, sim_run_ms(sim, 15000));
+    sim_status(sim, away, &status);
+    SIM_EXPECT(sim, status.removed);
+    sim_status(sim, leader, &status);
+    SIM_EXPECT(sim, status.role == MORTAR_LEADER && status.term == term);
+    SIM_EXPECT(sim, status.member_count == 3);
+    replica_close(sim->replicas[away], REPLICA_LEFT);
+    SIM_EXPECT(sim, sim_run_until(sim, sim_converged, 20000));
+    finish(sim);
+}
+
 /* C1, W-25: every fifth frame is lost, others come twice or late, and none is applied twice. */
 static void a_group_serves_through_a_lossy_network(void **state)
 {
@@ -541,6 +629,9 @@ int main(void)
         cmocka_unit_test(a_session_waits_for_a_source_and_goes_on),
         cmocka_unit_test(several_laggards_catch_up_at_once),
         cmocka_unit_test(two_voters_are_exchanged_by_one_joint_change),
+        cmocka_unit_test(a_wiped_member_is_replaced_while_another_is_slow),
+        cmocka_unit_test(two_wiped_members_are_replaced_at_once),
+        cmocka_unit_test(one_that_was_replaced_comes_back_and_is_refused),
         cmocka_unit_test(a_group_serves_through_a_lossy_network),
         cmocka_unit_test(a_cut_off_leader_serves_no_linearizable_read),
         cmocka_unit_test(a_joiner_whose_add_is_lost_with_its_leader_asks_again),

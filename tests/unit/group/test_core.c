@@ -194,11 +194,119 @@ static void stopping_completes_every_request(void **state)
     cluster_close(&cluster);
 }
 
+static void ask_change(uint32_t at, uint64_t id, enum mortar_change_kind kind, uint32_t member)
+{
+    const struct mortar_change change = {
+        .kind = kind, .member = cluster.replicas[member].id, .address = NULL};
+    assert_int_equal(mortar_core_change(cluster.replicas[at].core, id, &change, 1, 5000),
+                     MORTAR_OK);
+}
+
+/* Nobody tells it: it was away. It asks when it has known no leader for long, and is told for good.
+ */
+static void a_member_that_missed_its_removal_learns_of_it(void **state)
+{
+    (void)state;
+    cluster_open(&cluster);
+    cluster_start(&cluster, 4);
+    cluster_isolate(&cluster, 2, true);
+    ask_change(0, 1, MORTAR_REMOVE, 2);
+    cluster_run(&cluster, 1000);
+    assert_int_equal(cluster.done[1].result.status, MORTAR_OK);
+    cluster_isolate(&cluster, 2, false);
+    assert_false(cluster_status(&cluster, 2)->removed);
+    cluster_run(&cluster, 8000);
+    assert_true(cluster_status(&cluster, 2)->removed);
+    assert_int_equal(cluster_add(&cluster, 2, 2, 5, MORTAR_REQUEST_EXECUTE), MORTAR_E_REMOVED);
+    const uint64_t term = cluster_status(&cluster, 0)->term;
+    cluster_run(&cluster, 3000);
+    assert_int_equal(cluster_status(&cluster, 0)->term, term); /* It disturbs nobody. */
+    assert_int_equal(cluster_status(&cluster, 0)->member_count, 3);
+    cluster_close(&cluster);
+}
+
+/* A wiped node joins under a new id and names its old one: refused while that is heard, it takes
+ * its place once the other is gone, in one joint change. */
+static void a_wiped_member_takes_its_own_place(void **state)
+{
+    (void)state;
+    cluster_open(&cluster);
+    cluster_start(&cluster, 3);
+    cluster.tune.replaces = cluster.replicas[2].id;
+    cluster_join(&cluster, 3);
+    cluster_run(&cluster, 3000);
+    assert_int_equal(cluster_status(&cluster, 0)->member_count, 3); /* It is alive. */
+    cluster_kill(&cluster, 2);
+    cluster_run(&cluster, 6000);
+    const struct mortar_core_status *status = cluster_status(&cluster, 0);
+    assert_int_equal(status->member_count, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_true(status->members[i].voter);
+        assert_false(mortar_member_id_equal(&status->members[i].id, &cluster.tune.replaces));
+    }
+    cluster.tune.replaces = (struct mortar_member_id){0};
+    cluster_close(&cluster);
+}
+
+static void a_change_asks_for_a_replacement(void **state)
+{
+    (void)state;
+    cluster_open(&cluster);
+    cluster_start(&cluster, 4);
+    struct mortar_change change = {.kind = MORTAR_REPLACE,
+                                   .member = cluster.replicas[3].id,
+                                   .replaced = cluster.replicas[3].id};
+    struct mortar_core *core = cluster.replicas[1].core;
+    assert_int_equal(mortar_core_change(core, 1, &change, 1, 5000), MORTAR_E_INVALID);
+    change.replaced = (struct mortar_member_id){0};
+    assert_int_equal(mortar_core_change(core, 1, &change, 1, 5000), MORTAR_E_INVALID);
+    change.replaced = cluster.replicas[2].id;
+    assert_int_equal(mortar_core_change(core, 1, &change, 1, 5000), MORTAR_OK);
+    cluster_run(&cluster, 1000);
+    assert_int_equal(cluster.done[1].result.status, MORTAR_E_ALIVE);
+    cluster_isolate(&cluster, 2, true);
+    cluster_run(&cluster, 3000);
+    assert_int_equal(mortar_core_change(core, 2, &change, 1, 5000), MORTAR_OK);
+    cluster_run(&cluster, 1000);
+    assert_int_equal(cluster.done[2].result.status, MORTAR_OK);
+    cluster_isolate(&cluster, 2, false); /* It was not dead: now it is out, and is told. */
+    cluster_run(&cluster, 8000);
+    assert_true(cluster_status(&cluster, 2)->removed);
+    const struct mortar_core_status *status = cluster_status(&cluster, 0);
+    assert_int_equal(status->member_count, 3);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_true(status->members[i].voter);
+    cluster_close(&cluster);
+}
+
+static void a_removed_id_is_not_added_again(void **state)
+{
+    (void)state;
+    cluster_open(&cluster);
+    cluster_start(&cluster, 3);
+    ask_change(1, 1, MORTAR_REMOVE, 2);
+    cluster_run(&cluster, 1000);
+    assert_int_equal(cluster.done[1].result.status, MORTAR_OK);
+    assert_true(cluster_status(&cluster, 2)->removed); /* It was told. */
+    mortar_core_join(cluster.replicas[2].core);        /* It takes the word, and does not ask. */
+    cluster_run(&cluster, 3000);
+    assert_true(cluster_status(&cluster, 2)->removed);
+    ask_change(1, 2, MORTAR_ADD_LEARNER, 2);
+    cluster_run(&cluster, 1000);
+    assert_int_equal(cluster.done[2].result.status, MORTAR_E_REMOVED);
+    assert_int_equal(cluster_status(&cluster, 0)->member_count, 2);
+    cluster_close(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_founder_leads_and_commits_alone),
         cmocka_unit_test(joiners_become_voters_and_apply_the_same),
+        cmocka_unit_test(a_member_that_missed_its_removal_learns_of_it),
+        cmocka_unit_test(a_wiped_member_takes_its_own_place),
+        cmocka_unit_test(a_change_asks_for_a_replacement),
+        cmocka_unit_test(a_removed_id_is_not_added_again),
         cmocka_unit_test(the_group_survives_its_leader),
         cmocka_unit_test(a_command_on_a_cut_off_leader_is_never_a_false_success),
         cmocka_unit_test(linearizable_queries_answer_on_every_member),

@@ -88,9 +88,13 @@ static void begin_read(struct cluster_node *node)
 
 static void change_members(struct story *story, struct cluster_node *leader)
 {
-    static const enum config_change_kind kinds[] = {CONFIG_ADD_LEARNER, CONFIG_ADD_LEARNER,
-                                                    CONFIG_PROMOTE,     CONFIG_DEMOTE,
-                                                    CONFIG_REMOVE,      CONFIG_ADD_OBSERVER};
+    /* Few removals: who was removed is never a member again. */
+    static const enum config_change_kind kinds[] = {
+        CONFIG_ADD_LEARNER, CONFIG_ADD_LEARNER, CONFIG_ADD_LEARNER, CONFIG_ADD_LEARNER,
+        CONFIG_PROMOTE,     CONFIG_PROMOTE,     CONFIG_PROMOTE,     CONFIG_PROMOTE,
+        CONFIG_DEMOTE,      CONFIG_DEMOTE,      CONFIG_DEMOTE,      CONFIG_DEMOTE,
+        CONFIG_ADDRESS,     CONFIG_ADDRESS,     CONFIG_REMOVE,      CONFIG_REPLACE,
+        CONFIG_ADD_OBSERVER};
     if (leader == NULL) return;
     static struct config_change changes[3];
     const uint32_t count = 1 + (uint32_t)prng_below(story->prng, 3);
@@ -98,6 +102,7 @@ static void change_members(struct story *story, struct cluster_node *leader)
         changes[i] = (struct config_change){
             .kind = kinds[prng_below(story->prng, sizeof kinds / sizeof kinds[0])],
             .member = any_node(story)->id};
+        if (changes[i].kind == CONFIG_REPLACE) changes[i].other = any_node(story)->id;
     }
     const struct raft_event event = {.type = RAFT_CHANGE,
                                      .change = {.changes = changes, .count = count}};

@@ -17,13 +17,19 @@ static enum mortar_status change_decode(struct mortar_bytes in, struct config_ch
 CODEC_OF(config_change, struct config_change, config_change_encode, change_decode);
 
 /* Members as text, in order of id. Per member: its number, then o, n (voter of the old, new half),
- * w (observer), l (leaving); a learner has its number only. "j" before all: joint. */
+ * w (observer), l (leaving), a (is to replace the one before it in number); a learner has its
+ * number only. "j" before all: joint. After all of
+ * them "x" and the number of each that was removed. */
 static struct config config_of(const char *text)
 {
     struct config config = {.joint = *text == 'j'};
     struct config_member *last = &config.members[0];
     for (const char *at = config.joint ? text + 1 : text; *at != '\0'; at++) {
-        if (*at >= '1' && *at <= '9') {
+        const bool is_number = *at >= '1' && *at <= '9';
+        if (is_number && at[-1] == 'x') {
+            const struct mortar_member_id id = sample_member((uint8_t)(*at - '0'));
+            config.removed[config.removed_count++] = config_id_sum(&id);
+        } else if (is_number) {
             last = &config.members[config.count++];
             last->id = sample_member((uint8_t)(*at - '0'));
             last->address[0] = *at;
@@ -32,11 +38,13 @@ static struct config config_of(const char *text)
         if (*at == 'n') last->voter_new = true;
         if (*at == 'w') last->observer = true;
         if (*at == 'l') last->leaving = true;
+        if (*at == 'a') last->replaces = sample_member((uint8_t)(last->address[0] - '1'));
     }
     return config;
 }
 
-/* "+n" learner n, "wn" observer n, "pn" promote, "dn" demote, "-n" remove. */
+/* "+n" learner n, "wn" observer n, "pn" promote, "dn" demote, "-n" remove, "rn" takes the place of
+ * the member before it in number, "an" learner n that is to take that place. */
 static uint32_t changes_of(const char *text, struct config_change *out_changes)
 {
     uint32_t count = 0;
@@ -49,6 +57,9 @@ static uint32_t changes_of(const char *text, struct config_change *out_changes)
         if (*at == 'w') change->kind = CONFIG_ADD_OBSERVER;
         if (*at == 'p') change->kind = CONFIG_PROMOTE;
         if (*at == 'd') change->kind = CONFIG_DEMOTE;
+        if (*at == 'r') change->kind = CONFIG_REPLACE;
+        if (*at == 'a') change->kind = CONFIG_ADD_LEARNER;
+        if (*at == 'r' || *at == 'a') change->other = sample_member((uint8_t)(at[1] - '1'));
     }
     return count;
 }
@@ -56,10 +67,13 @@ static uint32_t changes_of(const char *text, struct config_change *out_changes)
 static void config_survives_the_wire(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"1n", "1n2n3n4", "1n2w3", "j1on2on3n", "j1on2ol3o4"};
+    static const char *const texts[] = {"1n",         "1n2n3n4",  "1n2w3",  "j1on2on3n",
+                                        "j1on2ol3o4", "1n2nx3x4", "1n2n3a", "1n3ax2"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         const struct config config = config_of(texts[i]);
-        codec_check(&config_codec, &config, 4 + config.count * 52, CODEC_CLOSED);
+        const size_t replaces = strchr(texts[i], 'a') != NULL ? 48 : 0;
+        codec_check(&config_codec, &config,
+                    4 + config.count * 52 + replaces + 2 + config.removed_count * 8, CODEC_CLOSED);
     }
 }
 
@@ -69,9 +83,11 @@ static void largest_config_fits_its_bound(void **state)
     struct config config = {.count = MORTAR_MEMBERS_MAX};
     for (uint32_t i = 0; i < config.count; i++) {
         config.members[i].id = sample_member((uint8_t)(i + 1));
-        config.members[i].voter_new = true;
+        config.members[i].voter_new = i == 0;
+        if (i > 0) config.members[i].replaces = sample_member(77);
         memset(config.members[i].address, 'a', MORTAR_ADDRESS_BYTES_MAX);
     }
+    config.removed_count = CONFIG_REMOVED_MAX;
     uint8_t block[CONFIG_ENCODED_BYTES_MAX];
     struct writer out = writer_over(block, sizeof block);
     config_encode(&config, &out);
@@ -88,7 +104,9 @@ static void unsound_configs_are_refused(void **state)
 {
     (void)state;
     const struct config plain = config_of("1n2w3");
-    codec_refuses(&config_codec, &plain, 0, 2);   /* Version. */
+    codec_refuses(&config_codec, &plain, 0, 1); /* Version. */
+    codec_refuses(&config_codec, &plain, 0, 3);
+    codec_refuses(&config_codec, &plain, 161, 2); /* More removed than there are, or may be. */
     codec_refuses(&config_codec, &plain, 1, 1);   /* Joint without an old half. */
     codec_refuses(&config_codec, &plain, 2, 2);   /* Bytes left over. */
     codec_refuses(&config_codec, &plain, 2, 0);   /* No members. */
@@ -96,13 +114,31 @@ static void unsound_configs_are_refused(void **state)
     codec_refuses(&config_codec, &plain, 4, 9);   /* Out of order. */
     codec_refuses(&config_codec, &plain, 52, 0);  /* No voter. */
     codec_refuses(&config_codec, &plain, 52, 3);  /* An old voter while not joint. */
-    codec_refuses(&config_codec, &plain, 52, 16); /* An unknown flag. */
+    codec_refuses(&config_codec, &plain, 52, 32); /* An unknown flag. */
     codec_refuses(&config_codec, &plain, 104, 6); /* A voting observer. */
     codec_refuses(&config_codec, &plain, 156, 8); /* A learner that leaves. */
+    const struct config replaces = config_of("1n2n3a");
+    codec_refuses(&config_codec, &replaces, 156, 20); /* An observer replaces nobody. */
+    codec_refuses(&config_codec, &replaces, 156, 18); /* Nor does a voter. */
     const struct config joint = config_of("j1on2on3n");
     codec_refuses(&config_codec, &joint, 1, 0);
     codec_refuses(&config_codec, &joint, 156, 0); /* Joint, but the halves are equal. */
     codec_refuses(&config_codec, &joint, 52, 11); /* It leaves, and stays. */
+}
+
+static void a_member_that_was_removed_is_refused(void **state)
+{
+    (void)state;
+    const struct config config = config_of("1n2nx3");
+    uint8_t block[256];
+    struct writer out = writer_over(block, sizeof block);
+    config_encode(&config, &out);
+    const uint64_t sum = config_id_sum(&config.members[1].id);
+    struct writer place = writer_over(block + out.bytes - 8, 8);
+    put_u64(&place, sum);
+    codec_try(&config_codec, (struct mortar_bytes){block, out.bytes}, true);
+    const struct config unsound = config_of("1n2nx2");
+    assert_false(config_is_sound(&unsound));
 }
 
 static void member_twice_is_refused(void **state)
@@ -137,8 +173,9 @@ static void members_are_found_by_id(void **state)
 static void configs_are_equal_only_in_every_field(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"1n2n",      "1n2",   "1n2w",    "1n3n",  "j1on2on3n",
-                                        "j1on2on4n", "1n2n3", "j1on2ol", "j1on2o"};
+    static const char *const texts[] = {"1n2n",      "1n2",       "1n2w",     "1n3n",
+                                        "j1on2on3n", "j1on2on4n", "1n2n3",    "j1on2ol",
+                                        "j1on2o",    "1n2nx3",    "1n2nx3x4", "1n2nx4x3"};
     const size_t count = sizeof texts / sizeof texts[0];
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < count; j++) {
@@ -167,22 +204,36 @@ static const struct change_case change_cases[] = {
     /* What leaves the quorum as it is needs no joint phase. */
     {"1n", "+2", MORTAR_OK, "1n2", NULL},
     {"2n", "+1w3", MORTAR_OK, "12n3w", NULL},
-    {"1n2", "-2", MORTAR_OK, "1n", NULL},
-    {"1n2w", "-2", MORTAR_OK, "1n", NULL},
+    {"1n2", "-2", MORTAR_OK, "1nx2", NULL},
+    {"1n2w", "-2", MORTAR_OK, "1nx2", NULL},
     {"1n2n", "", MORTAR_OK, "1n2n", NULL},
     {"1n2", "p2d2", MORTAR_OK, "1n2", NULL},
     {"1n2n", "d2p2", MORTAR_OK, "1n2n", NULL},
-    {"1n2", "p2-2", MORTAR_OK, "1n", NULL},
+    {"1n2", "p2-2", MORTAR_OK, "1nx2", NULL},
+    {"1n2x3", "-2+4", MORTAR_OK, "1n4x3x2", NULL},
     /* What changes it does. */
     {"1n2", "p2", MORTAR_OK, "j1on2n", "1n2n"},
     {"1n", "+2p2", MORTAR_OK, "j1on2n", "1n2n"},
     {"1n23", "p2p3", MORTAR_OK, "j1on2n3n", "1n2n3n"},
     {"1n2n3n", "d3", MORTAR_OK, "j1on2on3o", "1n2n3"},
-    {"1n2n3n", "-3", MORTAR_OK, "j1on2on3ol", "1n2n"},
-    {"1n2n3n", "d3-3", MORTAR_OK, "j1on2on3ol", "1n2n"},
-    {"1n2n3n4", "-3p4", MORTAR_OK, "j1on2on3ol4n", "1n2n4n"},
-    {"1n2", "p2-1", MORTAR_OK, "j1ol2n", "2n"},
-    {"1n2n3", "-2-3", MORTAR_OK, "j1on2ol", "1n"},
+    {"1n2n3n", "-3", MORTAR_OK, "j1on2on3ol", "1n2nx3"},
+    {"1n2n3n", "d3-3", MORTAR_OK, "j1on2on3ol", "1n2nx3"},
+    {"1n2n3n4", "-3p4", MORTAR_OK, "j1on2on3ol4n", "1n2n4nx3"},
+    {"1n2", "p2-1", MORTAR_OK, "j1ol2n", "2nx1"},
+    {"1n2n3", "-2-3", MORTAR_OK, "j1on2olx3", "1nx3x2"},
+    {"1n2n3", "r3", MORTAR_OK, "j1on2ol3n", "1n3nx2"},
+    {"1n2n3n4", "+5-3r4", MORTAR_E_NOT_FOUND, NULL, NULL},
+    {"1n2n3a", "r3", MORTAR_OK, "j1on2ol3n", "1n3nx2"},
+    {"1n2n3a", "p3", MORTAR_OK, "j1on2on3n", "1n2n3n"},
+    {"1n2n3n", "a4r4", MORTAR_OK, "j1on2on3ol4n", "1n2n4nx3"},
+    {"1n2n3n4n", "+5r5-1", MORTAR_OK, "j1ol2on3on4ol5n", "2n3n5nx1x4"},
+    {"1n23", "r3", MORTAR_OK, "1n3x2", NULL},
+    {"1n2w3", "r3", MORTAR_OK, "1n3wx2", NULL},
+    {"1n2", "r2", MORTAR_OK, "j1ol2n", "2nx1"},
+    {"1n2n", "r2", MORTAR_E_EXISTS, NULL, NULL},
+    {"1n2w", "r2", MORTAR_E_INVALID, NULL, NULL},
+    {"1n3", "r3", MORTAR_E_NOT_FOUND, NULL, NULL},
+    {"1n2n", "r3", MORTAR_E_NOT_FOUND, NULL, NULL},
     {"1n2n3n", "d2+4", MORTAR_OK, "j1on2o3on4", "1n23n4"},
     /* What cannot be. */
     {"j1on2n", "+3", MORTAR_E_CHANGING, NULL, NULL},
@@ -190,6 +241,9 @@ static const struct change_case change_cases[] = {
     {"1n", "w1", MORTAR_E_EXISTS, NULL, NULL},
     {"1n", "p1", MORTAR_E_EXISTS, NULL, NULL},
     {"1n2n", "-2+2", MORTAR_E_EXISTS, NULL, NULL},
+    {"1nx2", "+2", MORTAR_E_REMOVED, NULL, NULL},
+    {"1nx2", "w2", MORTAR_E_REMOVED, NULL, NULL},
+    {"1n2", "-2+2", MORTAR_E_REMOVED, NULL, NULL},
     {"1n", "p2", MORTAR_E_NOT_FOUND, NULL, NULL},
     {"1n", "d2", MORTAR_E_NOT_FOUND, NULL, NULL},
     {"1n", "-2", MORTAR_E_NOT_FOUND, NULL, NULL},
@@ -263,6 +317,25 @@ static void thirty_third_member_is_refused(void **state)
     assert_int_equal(config.count, MORTAR_MEMBERS_MAX);
 }
 
+/* The list is bounded: what is promised is that the last CONFIG_REMOVED_MAX stay out. */
+static void the_oldest_of_too_many_removed_is_forgotten(void **state)
+{
+    (void)state;
+    struct config config = config_of("1n");
+    struct config_change changes[2] = {{.kind = CONFIG_ADD_LEARNER}, {.kind = CONFIG_REMOVE}};
+    for (uint32_t i = 0; i <= CONFIG_REMOVED_MAX; i++) {
+        changes[0].member.store[0] = changes[1].member.store[0] = (uint8_t)i;
+        changes[0].member.store[1] = changes[1].member.store[1] = (uint8_t)(1 + i / 256);
+        assert_int_equal(config_apply(&config, changes, 2, &config), MORTAR_OK);
+    }
+    assert_int_equal(config.removed_count, CONFIG_REMOVED_MAX);
+    for (uint32_t i = 0; i <= CONFIG_REMOVED_MAX; i++) {
+        changes[0].member.store[0] = (uint8_t)i;
+        changes[0].member.store[1] = (uint8_t)(1 + i / 256);
+        assert_int_equal(config_has_removed(&config, &changes[0].member), i > 0);
+    }
+}
+
 static void leaving_a_plain_config_is_a_bug(void **state)
 {
     (void)state;
@@ -275,10 +348,21 @@ static void change_survives_the_wire(void **state)
     (void)state;
     struct config_change change = {.kind = CONFIG_ADDRESS, .member = sample_member(2)};
     memcpy(change.address, "b:1", 4);
-    codec_check(&config_change_codec, &change, 54, CODEC_CLOSED);
+    codec_check(&config_change_codec, &change, 102, CODEC_CLOSED);
     codec_refuses(&config_change_codec, &change, 0, 0);
-    codec_refuses(&config_change_codec, &change, 0, 7);
-    codec_refuses(&config_change_codec, &change, 51, 0);
+    codec_refuses(&config_change_codec, &change, 0, 7); /* It replaces nobody. */
+    codec_refuses(&config_change_codec, &change, 0, 8);
+    codec_refuses(&config_change_codec, &change, 60, 1); /* An address replaces nobody. */
+    codec_refuses(&config_change_codec, &change, 99, 0);
+    change.other = sample_member(3);
+    change.kind = CONFIG_REPLACE;
+    codec_check(&config_change_codec, &change, 102, CODEC_CLOSED);
+    change.kind = CONFIG_ADD_LEARNER;
+    codec_check(&config_change_codec, &change, 102, CODEC_CLOSED);
+    change.kind = CONFIG_REPLACE;
+    change.other = change.member;
+    struct writer out = writer_over(NULL, 0);
+    expect_assert_failure(config_change_encode(&change, &out));
 }
 
 int main(void)
@@ -287,6 +371,8 @@ int main(void)
         cmocka_unit_test(config_survives_the_wire),
         cmocka_unit_test(largest_config_fits_its_bound),
         cmocka_unit_test(unsound_configs_are_refused),
+        cmocka_unit_test(a_member_that_was_removed_is_refused),
+        cmocka_unit_test(the_oldest_of_too_many_removed_is_forgotten),
         cmocka_unit_test(member_twice_is_refused),
         cmocka_unit_test(members_are_found_by_id),
         cmocka_unit_test(configs_are_equal_only_in_every_field),

@@ -11,10 +11,15 @@ static void join_request_survives_the_wire(void **state)
     (void)state;
     struct join_request request = {.observer = true, .address = "a.example:7400"};
     codec_check(&join_request_codec, &request, JOIN_REQUEST_BYTES + 14, CODEC_CLOSED);
-    codec_refuses(&join_request_codec, &request, 1, 1); /* The zero byte. */
-    codec_refuses(&join_request_codec, &request, 6, 0); /* A zero within the address. */
-    codec_refuses(&join_request_codec, &request, 3, 1); /* 270 bytes of address. */
+    codec_refuses(&join_request_codec, &request, 1, 1);  /* The zero byte. */
+    codec_refuses(&join_request_codec, &request, 54, 0); /* A zero within the address. */
+    codec_refuses(&join_request_codec, &request, 51, 1); /* 270 bytes of address. */
     memset(request.address, 'x', MORTAR_ADDRESS_BYTES_MAX);
+    codec_check(&join_request_codec, &request, JOIN_REQUEST_BYTES + MORTAR_ADDRESS_BYTES_MAX,
+                CODEC_CLOSED);
+    codec_refuses(&join_request_codec, &request, 2, 1); /* An observer replaces nobody. */
+    request.observer = false;
+    request.replaces = sample_member(5);
     codec_check(&join_request_codec, &request, JOIN_REQUEST_BYTES + MORTAR_ADDRESS_BYTES_MAX,
                 CODEC_CLOSED);
 }

@@ -22,8 +22,8 @@ static void read_reply_survives_the_wire(void **state)
 static void status_that_nobody_knows_is_refused(void **state)
 {
     (void)state;
-    const struct read_reply reply = {.id = 5, .status = MORTAR_E_SESSION, .index = 77};
-    codec_refuses(&read_reply_codec, &reply, 8, MORTAR_E_SESSION + 1);
+    const struct read_reply reply = {.id = 5, .status = MORTAR_E_ALIVE, .index = 77};
+    codec_refuses(&read_reply_codec, &reply, 8, MORTAR_E_ALIVE + 1);
     codec_refuses(&read_reply_codec, &reply, 9, 1);
 }
 
