@@ -10,6 +10,7 @@
  *   propose.c   commands become entries
  *   requests.c  who waits for what: local and forwarded requests
  *   client_requests.c   ... of client sessions; client_table.c   what was applied of them
+ *   transfers.c   ... that a leader hand over
  *   reads.c     queries and read indexes
  *   apply.c     committed entries go to the machine; markers; the core state
  *   lease.c     what others' sessions hold back, and pruning
