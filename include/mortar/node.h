@@ -228,6 +228,48 @@ MORTAR_API MORTAR_NODISCARD enum mortar_status mortar_group_query(struct mortar_
                                                                   uint32_t timeout_ms,
                                                                   struct mortar_result *out_result);
 
+/* ---- Client sessions (C1; thesis 6.3; mortar/core.h says more) ----
+ *
+ * A command of a session is applied at most once, whatever happens to leaders and links on the way:
+ * the call goes on by itself until there is a word on it or its time is up. So nearly every call
+ * that would end with MORTAR_UNKNOWN outside of a session ends with its reply.
+ *
+ *     struct mortar_session *session;
+ *     mortar_session_open(group, 0, 5000, &session);
+ *     mortar_session_execute(session, command, 5000, &result);
+ *     mortar_session_close(session, 1000);
+ *
+ * Calls of one handle are applied in the order in which they were made, as long as none of them
+ * fails; up to 64 are under way. The handle must be closed before its group. Any thread; calls that
+ * wait: not on the node's own threads (MORTAR_E_WRONG_THREAD). */
+struct mortar_session;
+
+/* Opens a session that expires when nothing of it was committed for `ttl_ms` (1000..86400000; 0:
+ * 60000) of log time.
+ * MORTAR_E_BUSY (the group has 4096), MORTAR_E_INVALID, or as mortar_group_execute(). */
+MORTAR_API MORTAR_NODISCARD enum mortar_status
+mortar_session_open(struct mortar_group *group, uint64_t ttl_ms, uint32_t timeout_ms,
+                    struct mortar_session **out_session);
+/* The session's number in the group. */
+MORTAR_API uint64_t mortar_session_id(const struct mortar_session *session);
+/* Executes one command. Completion: as mortar_group_execute(), with the position and the reply of
+ * the one time that it was applied; MORTAR_E_SESSION: the session has expired, and the command was
+ * not applied. MORTAR_UNKNOWN: it may have been, and a reply is not to be had.
+ * Returns: MORTAR_E_BUSY (64 under way), MORTAR_E_TOO_LARGE, MORTAR_E_NO_MEMORY. */
+MORTAR_API MORTAR_NODISCARD enum mortar_status
+mortar_session_execute_async(struct mortar_session *session, struct mortar_bytes command,
+                             uint32_t timeout_ms, mortar_completion *done, void *argument);
+MORTAR_API MORTAR_NODISCARD enum mortar_status
+mortar_session_execute(struct mortar_session *session, struct mortar_bytes command,
+                       uint32_t timeout_ms, struct mortar_result *out_result);
+/* Does nothing but let it live on. MORTAR_E_SESSION: it has expired. */
+MORTAR_API MORTAR_NODISCARD enum mortar_status mortar_session_keep(struct mortar_session *session,
+                                                                   uint32_t timeout_ms);
+/* Ends the session in the group, and the handle in any case but MORTAR_E_BUSY: a call of it is
+ * under way. With `timeout_ms` 0 the group is not asked: the session expires. */
+MORTAR_API enum mortar_status mortar_session_close(struct mortar_session *session,
+                                                   uint32_t timeout_ms);
+
 /* ---- Waiting ---- */
 
 enum mortar_condition_kind {

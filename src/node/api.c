@@ -1,6 +1,7 @@
 /* node/api.c - the calls of mortar/node.h on a group: copied on the caller's thread, posted to the
  * control thread, and, in their blocking form, waited for. */
 #include "base/assert.h"
+#include "node/ask.h"
 #include "node/node_private.h"
 #include "node/wait.h"
 #include "wire/message.h"
@@ -30,17 +31,7 @@ void group_leave_use(struct mortar_group *group)
 
 /* ---- Making calls ---- */
 
-/* Who asks, how long, and whom to tell. */
-struct asked {
-    uint32_t timeout_ms;
-    bool is_direct;
-    bool is_leave;
-    bool is_own;
-    mortar_completion *done;
-    void *argument;
-};
-
-static void call_set(struct call *call, struct mortar_group *group, const struct asked *asked)
+void ask_post(struct mortar_group *group, struct call *call, const struct asked *asked)
 {
     call->owner = group;
     call->timeout_ms = asked->timeout_ms;
@@ -50,10 +41,6 @@ static void call_set(struct call *call, struct mortar_group *group, const struct
     call->done = asked->done;
     call->argument = asked->argument;
     call->task.run = host_take_call;
-}
-
-static void call_post(struct mortar_group *group, struct call *call)
-{
     loop_post(group->node->control, &call->task);
 }
 
@@ -98,8 +85,7 @@ static enum mortar_status ask_commands(struct mortar_group *group, enum call_kin
     }
     if (status == MORTAR_OK) {
         copy_commands(call, commands, count);
-        call_set(call, group, asked);
-        call_post(group, call);
+        ask_post(group, call, asked);
     }
     group_leave_use(group);
     return status;
@@ -120,8 +106,7 @@ static enum mortar_status ask_query(struct mortar_group *group, struct mortar_by
     if (status == MORTAR_OK) {
         if (query.bytes > 0) memcpy(call->items, query.data, query.bytes);
         call->read_mode = mode;
-        call_set(call, group, asked);
-        call_post(group, call);
+        ask_post(group, call, asked);
     }
     group_leave_use(group);
     return status;
@@ -172,8 +157,7 @@ static enum mortar_status ask_change(struct mortar_group *group,
     }
     if (status == MORTAR_OK) {
         copy_changes(call, changes, count);
-        call_set(call, group, asked);
-        call_post(group, call);
+        ask_post(group, call, asked);
     }
     group_leave_use(group);
     return status;
@@ -189,8 +173,7 @@ static enum mortar_status ask_transfer(struct mortar_group *group,
     status = call_new(&group->node->gate, &group->node->allocator, CALL_TRANSFER, 0, &call);
     if (status == MORTAR_OK) {
         if (target) call->target = *target;
-        call_set(call, group, asked);
-        call_post(group, call);
+        ask_post(group, call, asked);
     }
     group_leave_use(group);
     return status;
@@ -209,21 +192,13 @@ static enum mortar_status ask_wait(struct mortar_group *group,
     }
     if (status == MORTAR_OK) {
         call->wait.condition = *condition;
-        call_set(call, group, asked);
-        call_post(group, call);
+        ask_post(group, call, asked);
     }
     group_leave_use(group);
     return status;
 }
 
 /* ---- Waiting for a completion ---- */
-
-struct waiter {
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    bool is_done;
-    struct mortar_result result;
-};
 
 static void waiter_done(void *argument, const struct mortar_result *result)
 {
@@ -236,7 +211,7 @@ static void waiter_done(void *argument, const struct mortar_result *result)
     (void)pthread_mutex_unlock(&waiter->mutex);
 }
 
-static struct asked waiter_begin(struct waiter *waiter, uint32_t timeout_ms)
+struct asked waiter_begin(struct waiter *waiter, uint32_t timeout_ms)
 {
     *waiter = (struct waiter){.is_done = false};
     (void)pthread_mutex_init(&waiter->mutex, NULL);
@@ -245,9 +220,8 @@ static struct asked waiter_begin(struct waiter *waiter, uint32_t timeout_ms)
         .timeout_ms = timeout_ms, .is_direct = true, .done = waiter_done, .argument = waiter};
 }
 
-/* `status` is what asking answered. The timeout is the core's business: each call ends. */
-static enum mortar_status waiter_end(struct waiter *waiter, enum mortar_status status,
-                                     struct mortar_result *out_result)
+enum mortar_status waiter_end(struct waiter *waiter, enum mortar_status status,
+                              struct mortar_result *out_result)
 {
     if (status == MORTAR_OK) {
         (void)pthread_mutex_lock(&waiter->mutex);

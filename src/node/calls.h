@@ -37,7 +37,18 @@ void call_gate_leave(struct call_gate *gate, size_t bytes);
 
 /* ---- One call ---- */
 
-enum call_kind { CALL_EXECUTE, CALL_FEED, CALL_QUERY, CALL_CHANGE, CALL_TRANSFER, CALL_WAIT };
+enum call_kind {
+    CALL_EXECUTE,
+    CALL_FEED,
+    CALL_QUERY,
+    CALL_CHANGE,
+    CALL_TRANSFER,
+    CALL_SESSION_OPEN,
+    CALL_SESSION_EXECUTE,
+    CALL_SESSION_KEEP,
+    CALL_SESSION_CLOSE,
+    CALL_WAIT
+};
 
 /* What a wait compares with; written and read by node/wait.c. */
 struct call_wait {
@@ -70,10 +81,15 @@ struct call {
     enum mortar_read_mode read_mode;
     struct mortar_member_id target; /* TRANSFER; all zero: anyone. */
     bool is_own;                    /* TRANSFER: only if we lead, else NOT_LEADER at once. */
+    uint64_t session_number;        /* SESSION_OPEN: its ttl; else its id. */
+    uint64_t session_sequence;      /* SESSION_EXECUTE, as the next two. */
+    uint64_t session_acked;
+    struct mortar_session *session; /* To be told when the call has ended. */
     struct call_wait wait;
     struct mortar_result result;
     size_t item_bytes;
-    /* EXECUTE, FEED: `count` times length 4 and bytes. QUERY: the query. CHANGE: an array of struct
+    /* EXECUTE, FEED: `count` times length 4 and bytes. QUERY: the query. SESSION_EXECUTE: the
+     * command. CHANGE: an array of struct
      * mortar_change, then the addresses that they point to. */
     _Alignas(16) uint8_t items[];
 };

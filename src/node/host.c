@@ -108,6 +108,7 @@ static bool start_work(struct mortar_group *group, enum mortar_work_place place,
 void host_complete(struct mortar_group *group, struct call *call)
 {
     if (call->is_leave && call->result.status == MORTAR_E_REMOVED) call->result.status = MORTAR_OK;
+    if (call->session) session_call_ended(call->session, call->session_sequence);
     if (group->node->options.completions == MORTAR_COMPLETE_QUEUE && !call->is_direct) {
         completions_push(&group->node->completions, call);
     } else {
@@ -273,6 +274,26 @@ static enum mortar_status submit_transfer(struct mortar_group *group, const stru
                                 call->timeout_ms);
 }
 
+static enum mortar_status submit_session(struct mortar_group *group, const struct call *call)
+{
+    struct mortar_core *const core = group->core;
+    const uint64_t number = call->session_number;
+    if (call->kind == CALL_SESSION_OPEN) {
+        return mortar_core_session_open(core, call->id, number, call->timeout_ms);
+    }
+    if (call->kind == CALL_SESSION_KEEP) {
+        return mortar_core_session_keep(core, call->id, number, call->timeout_ms);
+    }
+    if (call->kind == CALL_SESSION_CLOSE) {
+        return mortar_core_session_close(core, call->id, number, call->timeout_ms);
+    }
+    const struct mortar_session_command command = {.session = number,
+                                                   .sequence = call->session_sequence,
+                                                   .acked = call->session_acked,
+                                                   .bytes = {call->items, call->item_bytes}};
+    return mortar_core_session_execute(core, call->id, &command, call->timeout_ms);
+}
+
 static enum mortar_status submit(struct mortar_group *group, const struct call *call)
 {
     const struct mortar_bytes items = {call->items, call->item_bytes};
@@ -291,6 +312,11 @@ static enum mortar_status submit(struct mortar_group *group, const struct call *
                                   call->count, call->timeout_ms);
     case CALL_TRANSFER:
         return submit_transfer(group, call);
+    case CALL_SESSION_OPEN:
+    case CALL_SESSION_EXECUTE:
+    case CALL_SESSION_KEEP:
+    case CALL_SESSION_CLOSE:
+        return submit_session(group, call);
     case CALL_WAIT:
         break;
     }

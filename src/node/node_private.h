@@ -128,6 +128,8 @@ void host_take_call(struct loop_task *task);
 void host_batch(struct mortar_group *group);
 /* Stops the core and says good-bye; group->is_stopped follows. */
 void host_stop(struct mortar_group *group);
+/* sessions.c: a call of it will complete. */
+void session_call_ended(struct mortar_session *session, uint64_t sequence);
 void host_complete(struct mortar_group *group, struct call *call);
 extern const struct mesh_handler host_mesh_handler;
 
