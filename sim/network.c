@@ -12,6 +12,7 @@
 #include "sim/versions.h"
 #include "sim/watch.h"
 #include "sim/world.h"
+#include "wire/frame.h"
 #include "wire/message.h"
 
 #include <stdlib.h>
@@ -525,6 +526,16 @@ static void send_frame(struct network *network, struct replica *from, struct rep
 
 /* ---- Lies ---- */
 
+/* A liar keeps to the version of the connection of now. */
+static bool is_spoken(const struct frame_item *item, const struct replica *to)
+{
+    struct frame_header header;
+    const struct mortar_bytes whole = {mortar_buffer_data(item->frame),
+                                       mortar_buffer_bytes(item->frame)};
+    return frame_header_decode(whole, item->lane, &header) == MORTAR_OK &&
+           header.version <= versions_common(item->from, to);
+}
+
 /* numbers: to. */
 static void on_late_answer(struct sim *sim, struct sim_event *event)
 {
@@ -533,7 +544,7 @@ static void on_late_answer(struct sim *sim, struct sim_event *event)
     struct replica *to = sim->replicas[event->numbers[0]];
     const bool stands = replica_is_live(item->from) && replica_is_live(to) &&
                         channel_of(network, item->from, to, item->lane)->up;
-    if (stands) send_frame(network, item->from, to, item->lane, item->frame);
+    if (stands && is_spoken(item, to)) send_frame(network, item->from, to, item->lane, item->frame);
     item_free(item);
 }
 

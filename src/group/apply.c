@@ -106,6 +106,19 @@ static void put_status(struct mortar_work *work, enum mortar_status status)
     work->apply.replies_bytes += out.bytes;
 }
 
+/* With the position of its first time, which the sessions may forget before the caller is told. */
+static void put_repeated(struct mortar_work *work, struct mortar_position position,
+                         struct mortar_bytes reply)
+{
+    const size_t bytes = 4u + 16u + reply.bytes;
+    if (!work->apply.collect || work->apply.replies_lost || !replies_reserve(work, bytes)) return;
+    struct writer out = writer_over(work->apply.replies + work->apply.replies_bytes, bytes);
+    put_u32(&out, REPLY_REPEATED | (uint32_t)reply.bytes);
+    put_position(&out, position);
+    put_bytes(&out, reply);
+    work->apply.replies_bytes += out.bytes;
+}
+
 void mortar_apply_reply(struct mortar_apply *run, uint32_t i, struct mortar_bytes reply)
 {
     struct apply_call *call = (struct apply_call *)(void *)run;
@@ -232,7 +245,8 @@ static void repeat_reply(struct mortar_work *work, const struct mortar_entry *en
         return;
     }
     note_entry(&work->apply.outcome, entry);
-    put_reply(work, client_reply_bytes(client_table_find(work->apply.clients, session), reply));
+    put_repeated(work, reply->position,
+                 client_reply_bytes(client_table_find(work->apply.clients, session), reply));
 }
 
 /* False when the machine paused before it. What is not applied now is dealt with after all that was

@@ -87,10 +87,10 @@ static void finish_from_sessions(struct mortar_core *core, struct request *reque
     request_finish(core, request, kept ? MORTAR_OK : MORTAR_UNKNOWN);
 }
 
-/* Where it was sent before, the session may have ended after it was applied. */
+/* Where it was sent before, an earlier try may have been applied, and the session have ended since. */
 enum mortar_status client_request_refusal(const struct request *request, enum mortar_status status)
 {
-    const bool again = status == MORTAR_E_SESSION && request->sends > 1;
+    const bool again = is_of_client(request) && status != MORTAR_OK && request->sends > 1;
     return again && !BUG(EXPIRED_IS_NEVER) ? MORTAR_UNKNOWN : status;
 }
 
@@ -99,8 +99,6 @@ void client_request_settle(struct mortar_core *core, struct request *request,
 {
     struct reader in = reader_over(reply);
     const uint32_t head = lost ? 0 : get_u32(&in);
-    const struct client_session *session;
-    const struct client_reply *kept;
     if (!lost && head >= REPLY_STATUS) {
         const enum mortar_status status = (enum mortar_status)(head & ~REPLY_STATUS);
         request_finish(core, request, client_request_refusal(request, status));
@@ -110,12 +108,13 @@ void client_request_settle(struct mortar_core *core, struct request *request,
         request_finish(core, request, lost ? MORTAR_UNKNOWN : MORTAR_OK);
         return;
     }
-    if (lost || !take_reply(core, request, get_bytes(&in, head))) {
+    const bool repeated = !lost && (head & REPLY_REPEATED) != 0;
+    if (repeated) request->first = request->last = get_position(&in);
+    if (lost || !take_reply(core, request, get_bytes(&in, head & ~REPLY_REPEATED))) {
         MARK(CLIENT_REPLY_FOUND_AGAIN);
         finish_from_sessions(core, request);
         return;
     }
-    if (find_reply(core, request, &session, &kept)) request->first = request->last = kept->position;
     request_finish(core, request, MORTAR_OK);
 }
 

@@ -558,7 +558,14 @@ core_client_table_new(struct mortar_core *core); /* NULL: no memory. */
 void core_client_table_free(struct mortar_core *core, struct client_table *clients);
 
 /* client_requests.c */
-#define REPLY_STATUS 0xffff0000u /* In place of a reply's length: and the status. */
+#define REPLY_STATUS   0xffff0000u /* In place of a reply's length: and the status. */
+#define REPLY_REPEATED 0x80000000u /* With it: 16 bytes position stand before the bytes. */
+/* Bytes of what stands behind a reply's head. */
+static inline uint32_t reply_rest(uint32_t head)
+{
+    if (head >= REPLY_STATUS) return 0;
+    return (head & REPLY_REPEATED) != 0 ? (head & ~REPLY_REPEATED) + 16u : head;
+}
 /* The payload of an item: of its kind, and sound. */
 bool client_item_is_sound(enum mortar_entry_kind kind, struct mortar_bytes items);
 /* A request of a client session may be sent again: what was applied is not applied twice. */

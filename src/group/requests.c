@@ -374,7 +374,8 @@ static void route_list(struct mortar_core *core, struct request_list *list,
             MARK(SENT_BACK);
             request_finish(core, request, proposed ? MORTAR_E_LOST : MORTAR_E_NOT_LEADER);
         } else if (core->removed) {
-            request_finish(core, request, MORTAR_E_REMOVED); /* As those that come from now on. */
+            /* As those that come from now on, unless it was sent before. */
+            request_finish(core, request, request->sends > 0 ? MORTAR_UNKNOWN : MORTAR_E_REMOVED);
         } else if (reachable) {
             forward(core, request, leader);
         }
@@ -601,8 +602,7 @@ static size_t walk_to(struct reply_walk *walk, uint64_t index)
     while (walk->index < index) {
         struct reader in = reader_over((struct mortar_bytes){walk->replies.data + walk->offset,
                                                              walk->replies.bytes - walk->offset});
-        uint32_t bytes = get_u32(&in);
-        if (bytes >= REPLY_STATUS) bytes = 0;
+        const uint32_t bytes = reply_rest(get_u32(&in));
         (void)get_bytes(&in, bytes);
         ASSERT(!in.failed); /* Every entry applied left one. */
         walk->offset += 4u + (size_t)bytes;
@@ -636,10 +636,13 @@ static void settle_request(struct mortar_core *core, struct request *request,
     }
     if (request->kind == MORTAR_REQUEST_CLIENT) {
         const bool lost = work->apply.replies_lost;
-        const size_t begin = lost ? 0 : walk_to(walk, first);
-        const size_t end = lost ? 0 : walk_to(walk, first + 1);
-        client_request_settle(core, request,
-                              (struct mortar_bytes){walk->replies.data + begin, end - begin}, lost);
+        struct mortar_bytes reply = {0};
+        if (!lost) {
+            const size_t begin = walk_to(walk, first);
+            const size_t end = walk_to(walk, first + 1);
+            reply = (struct mortar_bytes){walk->replies.data + begin, end - begin};
+        }
+        client_request_settle(core, request, reply, lost);
         return;
     }
     request->touched = true;

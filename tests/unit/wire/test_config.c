@@ -26,7 +26,7 @@ static struct config config_of(const char *text)
     struct config_member *last = &config.members[0];
     for (const char *at = config.joint ? text + 1 : text; *at != '\0'; at++) {
         const bool is_number = *at >= '1' && *at <= '9';
-        if (is_number && at[-1] == 'x') {
+        if (is_number && at > text && at[-1] == 'x') {
             const struct mortar_member_id id = sample_member((uint8_t)(*at - '0'));
             config.removed[config.removed_count++] = config_id_sum(&id);
         } else if (is_number) {
