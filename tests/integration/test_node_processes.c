@@ -260,8 +260,9 @@ static void a_member_that_was_killed_returns_as_a_new_member_of_its_peer(void **
 
 /* ---- The next member of a directory takes the place of the one before ---- */
 
-/* The third member, when exactly three stand in the configuration, all voters; else none. */
-static struct mortar_member_id third_of(const struct trio *trio)
+/* The third voter, when no more than `members_max` stand in a configuration that is not joint; else
+ * nobody. */
+static struct mortar_member_id third_of(const struct trio *trio, uint32_t members_max)
 {
     struct mortar_member_id third = {0};
     const struct mortar_member_id a = mortar_group_member_id(trio->a.group);
@@ -275,7 +276,7 @@ static struct mortar_member_id third_of(const struct trio *trio)
             !mortar_member_id_equal(&member->id, &a) && !mortar_member_id_equal(&member->id, &b);
         if (other && member->voter) third = member->id;
     }
-    const bool whole = status->member_count == 3 && !status->joint;
+    const bool whole = status->member_count <= members_max && !status->joint;
     free(status);
     return whole ? third : (struct mortar_member_id){0};
 }
@@ -283,6 +284,7 @@ static struct mortar_member_id third_of(const struct trio *trio)
 struct swap {
     const struct trio *trio;
     struct mortar_member_id before;
+    uint32_t members_max;
 };
 
 /* The child has noted who it is: the last bytes of its note. */
@@ -302,7 +304,7 @@ static bool is_noted(void *context)
 static bool is_swapped(void *context)
 {
     const struct swap *const swap = context;
-    const struct mortar_member_id now = third_of(swap->trio);
+    const struct mortar_member_id now = third_of(swap->trio, swap->members_max);
     return !mortar_member_id_is_none(&now) && !mortar_member_id_equal(&now, &swap->before);
 }
 
@@ -322,7 +324,7 @@ static void a_member_that_was_killed_gets_its_place_back_under_a_new_id(void **s
     execute_some(&trio.a, 5);
     for (unsigned turn = 1; turn <= 2; turn++) {
         wait_voters(&trio.b, 3);
-        struct swap swap = {.trio = &trio, .before = third_of(&trio)};
+        struct swap swap = {.trio = &trio, .before = third_of(&trio, 3), .members_max = 3};
         assert_false(mortar_member_id_is_none(&swap.before));
         assert_true(soon(is_noted, &swap));
         child_end(&trio.child, SIGKILL);
@@ -336,6 +338,26 @@ static void a_member_that_was_killed_gets_its_place_back_under_a_new_id(void **s
     trio_end(&trio, 0);
 }
 
+/* It is not let in before the leader has missed its former self for a while, so the second one dies
+ * without a place, and the third one takes that of the first. */
+static void one_that_dies_before_it_has_its_place_leaves_the_older_note(void **state)
+{
+    (void)state;
+    static struct trio trio;
+    trio_begin(&trio);
+    wait_voters(&trio.b, 3);
+    struct swap swap = {.trio = &trio, .before = third_of(&trio, 3), .members_max = 4};
+    assert_true(soon(is_noted, &swap));
+    child_end(&trio.child, SIGKILL);
+    child_start(&trio.child, trio.directory, trio.place.key, trio.a.address);
+    child_end(&trio.child, SIGKILL);
+    assert_true(is_noted(&swap));
+    child_start(&trio.child, trio.directory, trio.place.key, trio.a.address);
+    assert_true(soon(is_swapped, &swap));
+    expect_removed(&trio, &swap.before);
+    trio_end(&trio, 0);
+}
+
 int main(int count, char **words)
 {
     if (count == 5 && strcmp(words[1], "member") == 0) return child_main(words + 2);
@@ -344,6 +366,7 @@ int main(int count, char **words)
         cmocka_unit_test(a_node_closes_soon_beside_a_peer_that_is_stopped),
         cmocka_unit_test(a_member_that_was_killed_returns_as_a_new_member_of_its_peer),
         cmocka_unit_test(a_member_that_was_killed_gets_its_place_back_under_a_new_id),
+        cmocka_unit_test(one_that_dies_before_it_has_its_place_leaves_the_older_note),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
