@@ -13,7 +13,7 @@ all: ## build everything (release) into build/release
 deps: ## install the Debian packages that are missing
 	@tools/deps.sh
 
-demo: deps ## four processes, one state; two of them fall behind and catch up
+demo: deps ## four processes, one state; one is frozen, one comes late, the leader is killed
 	@tools/setup.sh release >/dev/null && ninja -C $(RELEASE) --quiet src/mortar examples/lines
 	@tools/demo.sh
 

@@ -22,6 +22,9 @@ enum {
     BATCH_BYTES = 128 * 1024,
     BATCHES_MAX = 16, /* Under way at once: the flow control. */
     COMMAND_MS = 60000,
+    STREAM_MS = 2000, /* Of one call of a stream, which is tried again. */
+    RETRY_US = 5000,
+    GAP_MS = 300, /* No acknowledgement for so long is worth a line. */
     LINE_BYTES_MAX = 64 * 1024,
     WORDS_MAX = 8,
     DIGEST_BYTES = 32
@@ -37,6 +40,12 @@ static const char help[] =
     "  feed FILE FROM TO [RATE]   execute lines FROM to TO-1 (the first is 0) of FILE, at most "
     "RATE\n"
     "                             bytes per second; answers {\"event\":\"fed\",...} at the end\n"
+    "  stream FILE FROM TO [RATE] as feed, but one batch after another, and goes on when the "
+    "leader\n"
+    "                             is lost: each line is executed once. Says "
+    "{\"event\":\"gap\",...} when\n"
+    "                             nothing was acknowledged for a while\n"
+    "  enough                     ends a stream after the batch under way\n"
     "  status                     answers {\"event\":\"status\",...}: positions, members, "
     "catch-up\n"
     "  digest                     answers {\"event\":\"digest\",...}: the state of this member\n"
@@ -62,6 +71,10 @@ struct feed {
     uint32_t flying; /* Batches that were accepted and are not done. */
     enum mortar_status failed;
     uint64_t lines, bytes; /* Executed. */
+    bool careful;          /* A stream. */
+    bool enough;           /* A stream is to end. */
+    uint64_t total;        /* Of a stream: lines that the group has executed, ours or not. */
+    uint64_t acknowledged_us;
 };
 
 struct program {
@@ -76,11 +89,20 @@ struct program {
 
 /* ---- The machine ---- */
 
+/* No line holds a newline, so this command is none. */
+static const struct mortar_bytes barrier = {(const uint8_t *)"\n", 1};
+
+static bool is_barrier(struct mortar_bytes line)
+{
+    return line.bytes == 1 && line.data[0] == '\n';
+}
+
 static void machine_apply(void *state, struct mortar_apply *run)
 {
     struct machine *machine = state;
     for (uint32_t i = 0; i < run->count; i++) {
         const struct mortar_bytes line = run->commands[i].bytes;
+        if (is_barrier(line)) continue;
         /* The newline ends each line, and none holds one: two texts never read alike. */
         if (EVP_DigestUpdate(machine->digest, line.data, line.bytes) != 1 ||
             EVP_DigestUpdate(machine->digest, "\n", 1) != 1)
@@ -135,6 +157,11 @@ static void log_line(void *context, enum mortar_log_level level, const char *lin
 }
 
 /* ---- feed ---- */
+
+static uint64_t number_of(const char *word)
+{
+    return word ? strtoull(word, NULL, 10) : 0;
+}
 
 static uint64_t now_us(void)
 {
@@ -202,6 +229,135 @@ static void feed_settle(struct feed *feed)
     (void)pthread_mutex_unlock(&feed->mutex);
 }
 
+/* ---- stream ---- */
+
+/* What a fail-over answers; all but UNKNOWN mean that nothing was or will be executed. */
+static bool is_passing(enum mortar_status status)
+{
+    return status == MORTAR_UNKNOWN || status == MORTAR_E_LOST || status == MORTAR_E_TIMEOUT ||
+           status == MORTAR_E_NO_LEADER || status == MORTAR_E_BUSY;
+}
+
+static enum mortar_status feed_status(struct feed *feed)
+{
+    (void)pthread_mutex_lock(&feed->mutex);
+    const enum mortar_status status = feed->failed;
+    (void)pthread_mutex_unlock(&feed->mutex);
+    return status;
+}
+
+static void set_enough(struct feed *feed)
+{
+    (void)pthread_mutex_lock(&feed->mutex);
+    feed->enough = true;
+    (void)pthread_mutex_unlock(&feed->mutex);
+}
+
+static bool has_enough(struct feed *feed)
+{
+    (void)pthread_mutex_lock(&feed->mutex);
+    const bool enough = feed->enough;
+    (void)pthread_mutex_unlock(&feed->mutex);
+    return enough;
+}
+
+static enum mortar_status ask_lines(struct program *program, uint64_t *out_lines)
+{
+    struct mortar_result result = {0};
+    const enum mortar_status status =
+        mortar_group_query(program->group, (struct mortar_bytes){NULL, 0}, MORTAR_READ_LINEARIZABLE,
+                           STREAM_MS, &result);
+    const struct mortar_bytes reply = mortar_result_reply(&result, 0);
+    if (status == MORTAR_OK && reply.bytes >= sizeof *out_lines)
+        memcpy(out_lines, reply.data, sizeof *out_lines);
+    mortar_result_release(&result);
+    return status;
+}
+
+/* How many lines the group has executed, and ever will of those that were sent before: behind a
+ * command that changes nothing, which is repeated until it is executed. */
+static enum mortar_status count_lines(struct program *program, uint64_t *out_lines)
+{
+    enum mortar_status status = MORTAR_E_TIMEOUT;
+    while (is_passing(status)) {
+        struct mortar_result result = {0};
+        status = feed_status(&program->feed);
+        if (status != MORTAR_OK) return status;
+        status = mortar_group_execute(program->group, barrier, STREAM_MS, &result);
+        mortar_result_release(&result);
+        if (status == MORTAR_OK) status = ask_lines(program, out_lines);
+        if (is_passing(status)) sleep_us(RETRY_US);
+    }
+    return status;
+}
+
+/* Whether a batch of unknown fate was executed. It takes one stream at a time in the whole group,
+ * and one batch at a time in it. LOST: it was not. */
+static enum mortar_status settle_batch(struct program *program, uint32_t count)
+{
+    const uint64_t total = program->feed.total;
+    uint64_t now = 0;
+    const enum mortar_status status = count_lines(program, &now);
+    if (status != MORTAR_OK) return status;
+    if (now == total) return MORTAR_E_LOST;
+    return now == total + count ? MORTAR_OK : MORTAR_E_EXISTS; /* Somebody else feeds as well. */
+}
+
+static void note_acknowledged(struct program *program, uint32_t count)
+{
+    struct feed *feed = &program->feed;
+    const uint64_t now = now_us();
+    if (now - feed->acknowledged_us > GAP_MS * 1000)
+        say(program, "{\"event\":\"gap\",\"from_us\":%" PRIu64 ",\"to_us\":%" PRIu64 "}",
+            feed->acknowledged_us, now);
+    feed->acknowledged_us = now;
+    feed->total += count;
+    (void)pthread_mutex_lock(&feed->mutex);
+    feed->lines += count;
+    (void)pthread_mutex_unlock(&feed->mutex);
+}
+
+/* Executes a batch, whoever leads. False: the stream ends. */
+static bool stream_batch(struct program *program, const struct mortar_bytes *lines, uint32_t count)
+{
+    struct feed *feed = &program->feed;
+    enum mortar_status status = MORTAR_E_LOST;
+    while (is_passing(status)) {
+        struct mortar_result result = {0};
+        if (feed_status(feed) != MORTAR_OK) return false;
+        status = mortar_group_execute_many(program->group, lines, count, STREAM_MS, &result);
+        mortar_result_release(&result);
+        if (status == MORTAR_UNKNOWN) status = settle_batch(program, count);
+        if (is_passing(status)) sleep_us(RETRY_US);
+    }
+    if (status == MORTAR_OK) {
+        note_acknowledged(program, count);
+        return !has_enough(feed);
+    }
+    (void)pthread_mutex_lock(&feed->mutex);
+    feed->failed = status;
+    (void)pthread_mutex_unlock(&feed->mutex);
+    return false;
+}
+
+static void begin_stream(struct program *program)
+{
+    struct feed *feed = &program->feed;
+    const enum mortar_status status = count_lines(program, &feed->total);
+    feed->acknowledged_us = now_us();
+    (void)pthread_mutex_lock(&feed->mutex);
+    if (feed->failed == MORTAR_OK) feed->failed = status;
+    (void)pthread_mutex_unlock(&feed->mutex);
+}
+
+/* ---- Both ---- */
+
+static bool execute_batch(struct program *program, const struct mortar_bytes *lines, uint32_t count)
+{
+    return program->feed.careful ? stream_batch(program, lines, count)
+                                 : feed_batch(program, lines, count);
+}
+
 /* Reads lines one after another into batches. */
 static void feed_file(struct program *program, FILE *file)
 {
@@ -221,7 +377,7 @@ static void feed_file(struct program *program, FILE *file)
         used += bytes;
         feed->bytes += bytes - (ended ? 1 : 0) + 1;
         if (count < BATCH_LINES && used < BATCH_BYTES && number < feed->to) continue;
-        if (!feed_batch(program, lines, count)) return;
+        if (!execute_batch(program, lines, count)) return;
         count = 0;
         used = 0;
         if (feed->rate == 0) continue;
@@ -229,7 +385,7 @@ static void feed_file(struct program *program, FILE *file)
         const uint64_t now = now_us();
         if (due_us > now) sleep_us(due_us - now);
     }
-    if (count > 0) (void)feed_batch(program, lines, count);
+    if (count > 0) (void)execute_batch(program, lines, count);
 }
 
 static void *feeder_main(void *argument)
@@ -238,6 +394,7 @@ static void *feeder_main(void *argument)
     struct feed *feed = &program->feed;
     const uint64_t start_us = now_us();
     FILE *file = fopen(feed->path, "re");
+    if (feed->careful) begin_stream(program);
     if (file) {
         feed_file(program, file);
         (void)fclose(file);
@@ -261,16 +418,18 @@ static void end_feed(struct program *program)
     program->feeding = false;
 }
 
-static bool begin_feed(struct program *program, const char *path, uint64_t from, uint64_t to,
-                       uint64_t rate)
+/* `words`: feed or stream, file, from, to, rate. */
+static bool begin_feed(struct program *program, char *const words[WORDS_MAX])
 {
     end_feed(program); /* One after the other. */
     struct feed *feed = &program->feed;
-    feed->path = strdup(path);
+    feed->path = strdup(words[1]);
     if (!feed->path) return false;
-    feed->from = from;
-    feed->to = to;
-    feed->rate = rate;
+    feed->from = number_of(words[2]);
+    feed->to = number_of(words[3]);
+    feed->rate = number_of(words[4]);
+    feed->careful = strcmp(words[0], "stream") == 0;
+    feed->enough = false;
     feed->lines = 0;
     feed->bytes = 0;
     feed->failed = MORTAR_OK;
@@ -339,6 +498,29 @@ static void print_sync(const struct mortar_core_status *status, FILE *out)
     (void)fprintf(out, "]}");
 }
 
+/* All of an id. Texts of ids tell nodes apart, and not what one node was before from what it is. */
+static void print_id(const struct mortar_member_id *id, FILE *out)
+{
+    (void)fputc('"', out);
+    for (size_t i = 0; i < sizeof id->peer.bytes; i++)
+        (void)fprintf(out, "%02x", id->peer.bytes[i]);
+    for (size_t i = 0; i < sizeof id->store; i++)
+        (void)fprintf(out, "%02x", id->store[i]);
+    (void)fputc('"', out);
+}
+
+static void print_members(const struct mortar_core_status *status, FILE *out)
+{
+    (void)fprintf(out, "\"id\":");
+    print_id(&status->self, out);
+    (void)fprintf(out, ",\"configuration\":[");
+    for (uint32_t i = 0; i < status->member_count; i++) {
+        if (i > 0) (void)fputc(',', out);
+        print_id(&status->members[i].id, out);
+    }
+    (void)fprintf(out, "],");
+}
+
 static void print_status(const struct program *program, FILE *out)
 {
     struct mortar_core_status status;
@@ -366,6 +548,7 @@ static void print_status(const struct program *program, FILE *out)
                   status.joint ? "true" : "false", status.member_count, status.last.index,
                   status.committed.index, status.applied, status.counters.sessions_done,
                   status.counters.sessions_failed, status.counters.elections, status.memory_bytes);
+    print_members(&status, out);
     print_sync(&status, out);
     (void)fprintf(out, "}");
 }
@@ -427,11 +610,6 @@ static bool begin_wait(struct program *program, const char *what, uint64_t numbe
 
 /* ---- The lines on stdin ---- */
 
-static uint64_t number_of(const char *word)
-{
-    return word ? strtoull(word, NULL, 10) : 0;
-}
-
 /* Cuts `line` at white space. */
 static uint32_t split(char *line, char *words[WORDS_MAX])
 {
@@ -462,9 +640,10 @@ static bool obey(struct program *program, char *line)
         say_digest(program);
     else if (strcmp(words[0], "wait") == 0 && count >= 2)
         good = begin_wait(program, words[1], number_of(words[2]));
-    else if (strcmp(words[0], "feed") == 0 && count >= 4)
-        good = begin_feed(program, words[1], number_of(words[2]), number_of(words[3]),
-                          number_of(words[4]));
+    else if ((strcmp(words[0], "feed") == 0 || strcmp(words[0], "stream") == 0) && count >= 4)
+        good = begin_feed(program, words);
+    else if (strcmp(words[0], "enough") == 0)
+        set_enough(&program->feed);
     else
         good = false;
     if (!good) say(program, "{\"event\":\"error\",\"text\":\"not understood, or not possible\"}");
@@ -546,6 +725,7 @@ int main(int count, char **words)
         }
     }
     feed_stop(&program.feed);
+    if (program.feed.careful) end_feed(&program); /* It calls the group: not once that is closed. */
     const enum mortar_status closed = mortar_node_close(program.node);
     end_feed(&program); /* Its calls are complete now, so it ends. */
     EVP_MD_CTX_free(program.machine.digest);

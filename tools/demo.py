@@ -1,15 +1,20 @@
 #!/usr/bin/env python3
-"""Four processes, one state; two of them fall behind and catch up.
+"""Four processes, one state; one is frozen, one comes late, the leader is killed; all are equal.
 
 Makes a key, founds a group, joins two more processes, feeds a text of 100 MB, freezes one follower
 while half of it is fed and thaws it, joins a fourth process with nothing while the rest is fed, and
-compares the four digests. Shows each catch-up as it goes: a live line on a terminal, plain lines
-elsewhere. The last line on stdout is one JSON object with what was measured. Ends with 1 and says
-why if anything is not as it should be. All connections are on loopback; nothing stays behind.
+compares the four digests. Then, while more lines stream in at a follower, it kills the leader,
+waits for the next acknowledgement, starts the killed process again in its directory, where it takes
+the place of the member that it was, and compares the digests with that of what was acknowledged.
+Shows each catch-up as it goes: a live line on a terminal, plain lines elsewhere. The last line on
+stdout is one JSON object with what was measured. Ends with 1 and says why if anything is not as it
+should be. All connections are on loopback; nothing stays behind.
 
 Usage: demo.py [--build FOLDER] [--mb MEGABYTES]
 """
 import argparse
+import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -27,6 +32,8 @@ TEXTS = pathlib.Path("/usr/share/common-licenses")
 SECONDS_MAX = 110
 FREEZE_SECONDS = 4  # The others must have taken it for gone, and its connections for dead.
 REST_BYTES_PER_SECOND = 12_000_000  # Slow enough that the fourth process joins in mid-stream.
+STREAM_BYTES_PER_SECOND = 2_000_000
+STREAM_BYTES_MAX = 50_000_000  # Behind the text, to stream from: for longer than the last act takes.
 POLL_SECONDS = 0.05
 PLAIN_SECONDS = 0.25
 TERMINAL = sys.stdout.isatty()
@@ -54,13 +61,16 @@ class Member:
                    "--key", demo.key, "--network", "demo"]
         if peers:
             command += ["--peers", ",".join(peers)]
-        with self.errors.open("wb") as errors:
+        with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 stderr=errors, text=True, bufsize=1)
+        demo.members.append(self)  # From here on demo.close() ends it.
         threading.Thread(target=self.listen, daemon=True).start()
         self.address = self.wait("open", demo.left())["address"]
-        self.id = self.status()["member"]
+        status = self.status()
+        self.id = status["member"]
+        self.full_id = status["id"]  # Another one in each process, over the in-memory log.
 
     def listen(self):
         for line in self.process.stdout:
@@ -102,6 +112,10 @@ class Member:
 
     def status(self):
         return self.ask("status", "status")
+
+    def order(self, words):
+        """Nothing is answered at once."""
+        self.process.stdin.write(words + "\n")
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -220,6 +234,13 @@ class Demo:
             member.end()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def kill_one(self, member):
+        """By its id, and for good; answers when."""
+        when = time.monotonic()
+        member.end()
+        self.members.remove(member)
+        return when
+
     def until(self, what, seconds, check):
         end = time.monotonic() + min(seconds, self.left())
         while True:
@@ -231,12 +252,11 @@ class Demo:
             time.sleep(POLL_SECONDS)
 
     def start(self, name, verb, peers=()):
-        member = Member(self, name, verb, peers)
-        self.members.append(member)
-        return member
+        return Member(self, name, verb, peers)
 
     def make_text(self):
-        """Numbered lines of the licenses, over and over: no two alike, the same on every run."""
+        """Numbered lines of the licenses, over and over: no two alike, the same on every run. Answers
+        how much is to be fed; the rest is to be streamed."""
         lines = []
         for path in sorted(TEXTS.iterdir()):
             if path.is_file() and not path.is_symlink():
@@ -244,17 +264,21 @@ class Demo:
         if not lines:
             raise Failure(f"{TEXTS} holds no text")
         count = size = 0
+        fed = None
         with self.text.open("wb", buffering=1 << 20) as out:
-            while size < self.bytes_min or count < self.lines_min:
+            while not fed or size < fed[1] + STREAM_BYTES_MAX:
                 line = b"%08d %s\n" % (count, lines[count % len(lines)])
                 out.write(line)
                 size += len(line)
                 count += 1
-        return count, size
+                if not fed and size >= self.bytes_min and count >= self.lines_min:
+                    fed = count, size
+        self.count = count  # With what is there to stream.
+        return fed
 
     def feed_shown(self, leader, first, last):
         """Feeds lines at full speed and shows how it goes."""
-        leader.process.stdin.write(f"feed {self.text} {first} {last}\n")
+        leader.order(f"feed {self.text} {first} {last}")
         shown = time.monotonic()
         while True:
             fed = leader.poll("fed")
@@ -313,7 +337,7 @@ class Demo:
     def feed_rest(self, leader, thawed, half, count):
         """Feeds the rest, joins the fourth process meanwhile; answers its catch-up."""
         goal = leader.status()["committed"]
-        leader.process.stdin.write(f"feed {self.text} {half} {count} {REST_BYTES_PER_SECOND}\n")
+        leader.order(f"feed {self.text} {half} {count} {REST_BYTES_PER_SECOND}")
         joined = None
         fed = None
         join_at = goal + (count - half) // 2
@@ -334,6 +358,90 @@ class Demo:
             time.sleep(POLL_SECONDS)
         self.check_fed(fed, count - half)
         return joined
+
+    def stream_and_kill(self, leader, count):
+        """Lines stream in at a follower and the leader dies; answers how long nothing was executed."""
+        feeder = next(member for member in self.members if member is not leader)
+        self.feeder = feeder
+        feeder.order(f"stream {self.text} {count} {self.count} {STREAM_BYTES_PER_SECOND}")
+        start = feeder.status()["applied"]
+        self.until("lines stream in", 10, lambda: feeder.status()["applied"] > start + 5000)
+        old = leader.status()
+        killed = self.kill_one(leader)
+        say(f"{leader.name}, which leads, is killed (SIGKILL) while lines stream in at {feeder.name}")
+        gap = self.until("commands are acknowledged again", 20, lambda: self.gap_at(feeder, killed))
+        now_leader, term = self.leader()
+        if term <= old["term"]:
+            raise Failure(f"{now_leader.name} leads in term {term}, the killed one led in it as well")
+        say(f"  {now_leader.name} leads; {gap:.2f} s from the kill to the next acknowledged line")
+        return old["id"], gap
+
+    @staticmethod
+    def gap_at(feeder, killed):
+        """Seconds from the kill to the next acknowledgement, once that has come."""
+        found = feeder.poll("gap")
+        over = found["to_us"] / 1e6 - killed if found else 0
+        return over if over > 0 else None
+
+    def replace(self, killed, old):
+        """The killed process starts again in its directory; answers its catch-up."""
+        leader, _ = self.leader()
+        behind = leader.status()["committed"]
+        member = self.start(killed.name, "join", [one.address for one in self.members])
+        say(f"{member.name} is started again in its directory, {behind} entries behind: a new member")
+        if member.full_id == old:
+            raise Failure(f"{member.name} came back under its old id, without its log")
+        catchup = Catchup(member, "killed", 0)
+
+        def has_its_place():
+            status = member.status()
+            catchup.look(status, behind)
+            return catchup.done and status["voter"] and not status["joint"] and \
+                old not in status["configuration"]
+        self.until(f"{member.name} has its place back", 30, has_its_place)
+        if not catchup.sessions:
+            raise Failure(f"{member.name} caught up without a session")
+        self.until("a plain configuration of the living, three of them voters", 10, self.is_settled)
+        say(f"  {member.name} is a voter again in the place of the member that it was, which is removed")
+        return catchup
+
+    def is_settled(self):
+        living = sorted(member.full_id for member in self.members)
+        found = [member.status() for member in self.members]
+        return all(sorted(one["configuration"]) == living and one["voters"] == 3
+                   and not one["joint"] for one in found)
+
+    def end_stream(self, count):
+        """Answers how many lines of the text are acknowledged now, and their bytes and digest."""
+        self.feeder.order("enough")
+        fed = self.feeder.wait("fed", 20)
+        if fed["status"] != "MORTAR_OK":
+            raise Failure(f"the stream ended with {fed['status']}")
+        lines = count + fed["lines"]
+        if lines >= self.count:
+            raise Failure("the text came to its end before the killed process had its place back")
+        digest = hashlib.sha256()
+        size = 0
+        with self.text.open("rb") as text:
+            for line in itertools.islice(text, lines):
+                digest.update(line)
+                size += len(line)
+        say(f"the stream is ended: {fed['lines']} lines, each acknowledged once")
+        return {"lines": lines, "bytes": size, "sha256": digest.hexdigest()}
+
+    def kill_act(self, leader, count):
+        """The leader is killed and comes back; answers that catch-up, the gap, what is acknowledged."""
+        old, gap = self.stream_and_kill(leader, count)
+        catchup = self.replace(leader, old)
+        wanted = self.end_stream(count)
+        digests = self.compare(self.leader()[0])
+        for member, digest in zip(self.members, digests):
+            if any(digest[key] != wanted[key] for key in wanted):
+                raise Failure(f"{member.name} holds {digest['lines']} lines, digest "
+                              f"{digest['sha256']}; acknowledged were {wanted}")
+        if not self.is_settled():
+            raise Failure("the configuration does not name exactly the living members")
+        return catchup, gap, wanted
 
     def compare(self, leader):
         """All members apply all; answers their digests."""
@@ -378,8 +486,11 @@ class Demo:
         if not equal or digests[0]["lines"] != count or digests[0]["bytes"] != size:
             raise Failure("the digests differ, or are not of the whole text")
         say(f"all four are equal, after {time.monotonic() - started:.1f} s")
-        return {"entries": count, "bytes": size, "members": len(self.members),
-                "catchups": [thawed.report(), joined.report()], "digests_equal": equal}
+        replaced, gap, wanted = self.kill_act(leader, count)
+        say(f"all four hold what was acknowledged, in order, after {time.monotonic() - started:.1f} s")
+        return {"entries": wanted["lines"], "bytes": wanted["bytes"], "members": len(self.members),
+                "catchups": [thawed.report(), joined.report(), replaced.report()],
+                "failover_seconds": round(gap, 3), "digests_equal": equal}
 
 
 def main():

@@ -163,7 +163,12 @@ struct mortar_group_options {
 MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_group_found(struct mortar_node *node, const struct mortar_group_options *options,
                    struct mortar_group **out_group);
-/* Every other replica: contacts the peers, becomes a learner, syncs, is promoted when wanted. */
+/* Every other replica: contacts the peers, becomes a learner, syncs, is promoted when wanted.
+ * Over the in-memory log it takes the place of the member that the directory held before (file
+ * `member`), as if `core.replaces` named it; what `core.replaces` names goes first. Once removed,
+ * the file names nobody. A storage of your own and an observer have no note.
+ *   MORTAR_E_CORRUPT, MORTAR_E_PERMISSION  the note is damaged, or others may read it; the log
+ *                                          names the file. */
 MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_group_join(struct mortar_node *node, const struct mortar_group_options *options,
                   struct mortar_group **out_group);

@@ -270,6 +270,36 @@ static enum mortar_status set_core_options(struct mortar_group *group,
     return random_fill(&core->seed, sizeof core->seed);
 }
 
+/* Over the in-memory log we are a new member, and take the place of the one that this directory
+ * held, unless the caller says whose. An observer takes nobody's. */
+static enum mortar_status take_note(struct mortar_group *group)
+{
+    struct mortar_node *const node = group->node;
+    struct mortar_core_options *const core = &group->core_options;
+    struct member_note note;
+    struct detail detail;
+    if (!mortar_member_id_is_none(&core->replaces)) return MORTAR_OK;
+    const enum mortar_status status = member_note_read(node->directory, &detail, &note);
+    if (status == MORTAR_E_NOT_FOUND) return MORTAR_OK;
+    if (status != MORTAR_OK) {
+        node_log(node, MORTAR_LOG_ERROR, "%s (%s)", detail.text, mortar_status_name(status));
+        return status;
+    }
+    if (memcmp(&note.group, &group->id, sizeof note.group) != 0) return MORTAR_OK;
+    core->replaces = note.member;
+    return MORTAR_OK;
+}
+
+static enum mortar_status set_notes(struct mortar_group *group,
+                                    const struct mortar_group_options *options, bool found)
+{
+    enum mortar_status status = MORTAR_OK;
+    group->note_is_due = options->storage == NULL && !options->core.observer;
+    if (group->note_is_due && !found) status = take_note(group);
+    group->replaces = group->core_options.replaces;
+    return status;
+}
+
 /* Whatever the timeouts are, close does not take longer for it. */
 #define HAND_OVER_MS_MAX 10000u
 
@@ -330,6 +360,7 @@ static enum mortar_status open_in_place(struct mortar_node *node,
     struct opening opening = {.group = group, .options = options, .found = found};
     enum mortar_status status = prepare(group, options);
     if (status == MORTAR_OK) status = set_core_options(group, &options->core);
+    if (status == MORTAR_OK) status = set_notes(group, options, found);
     if (status == MORTAR_OK) {
         set_gate(group, &options->core);
         status = start(&opening);

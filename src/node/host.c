@@ -103,6 +103,47 @@ static bool start_work(struct mortar_group *group, enum mortar_work_place place,
     return true;
 }
 
+/* ---- The note of who we are ---- */
+
+static void note_is_done(struct loop_task *task)
+{
+    struct mortar_group *const group =
+        (struct mortar_group *)(void *)((char *)task - offsetof(struct mortar_group, note_task));
+    ASSERT(group->work_count > 0);
+    group->work_count--;
+    signal_if_stopped(group);
+}
+
+/* On the apply worker: the disk may be slow. */
+static void write_note(struct worker_job *job)
+{
+    struct mortar_group *const group =
+        (struct mortar_group *)(void *)((char *)job - offsetof(struct mortar_group, note_job));
+    struct mortar_node *const node = group->node;
+    const struct member_note note = {.group = group->id, .member = group->self};
+    struct detail detail;
+    const enum mortar_status status = member_note_write(node->directory, &note, &detail);
+    if (status != MORTAR_OK) {
+        node_log(node, MORTAR_LOG_WARNING,
+                 "no note of this member is kept, its next one takes nobody's place: %s (%s)",
+                 detail.text, mortar_status_name(status));
+    }
+    group->note_task.run = note_is_done;
+    loop_post(node->control, &group->note_task);
+}
+
+/* Not before our place is ours: who comes after a member that took none is to take the first
+ * one's. */
+static void note_member(struct mortar_group *group)
+{
+    if (!watch_has_place(group)) return;
+    group->note_is_due = false;
+    group->work_count++;
+    group->note_job.run = write_note;
+    const enum mortar_status status = worker_post(group->node->apply, &group->note_job);
+    ASSERT(status == MORTAR_OK); /* As for other work. */
+}
+
 /* ---- Effects ---- */
 
 void host_complete(struct mortar_group *group, struct call *call)
@@ -215,6 +256,7 @@ void host_on_tick(void *context)
     group->is_dirty = true;
     mesh_tick(group->mesh);
     if (group->status_is_old) watch_configuration(group);
+    if (group->note_is_due) note_member(group);
     if (now_ms >= group->wait_due_ms) watch_expire(group, now_ms);
 }
 

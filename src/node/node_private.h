@@ -22,6 +22,7 @@
 #include "node/completions.h"
 #include "node/group_identity.h"
 #include "node/key_file.h"
+#include "node/member_note.h"
 #include "node/mesh.h"
 #include "os/detail.h"
 #include "os/directory.h"
@@ -77,6 +78,7 @@ struct mortar_group {
     struct mortar_member_id self;
     struct bond_names names;
     struct mortar_sync_method *own_method; /* NULL: the machine brought one. */
+    struct mortar_member_id replaces;      /* Whose place we asked for; all zero: nobody's. */
 
     struct mortar_group *next_closed; /* In node->closed. */
     atomic_uint_fast32_t users;       /* API calls inside. */
@@ -103,6 +105,9 @@ struct mortar_group {
     bool is_changed;    /* Waits are to be looked at. */
     bool status_is_old; /* The configuration may have changed. */
     bool has_held;      /* A WORK effect that found no memory waits in `held`. */
+    bool note_is_due;   /* The directory's note does not name us yet. */
+    struct worker_job note_job;
+    struct loop_task note_task; /* Back from it. */
     struct mortar_effect held;
     uint64_t config_index_seen;
     struct mortar_core_status *status; /* Scratch: too large for a stack. */
@@ -145,6 +150,9 @@ void watch_end_all(struct mortar_group *group, enum mortar_status status);
 void watch_add_counters(struct mortar_group *group, struct mortar_core_counters *in_out);
 /* Tells the mesh of a new configuration. */
 void watch_configuration(struct mortar_group *group);
+/* Whether our place is ours for good: we stand in a committed configuration, as a voter, or without
+ * the one that we replace. */
+bool watch_has_place(struct mortar_group *group);
 
 /* api.c */
 /* Begins and ends a use of the handle. MORTAR_E_CLOSED, MORTAR_E_FAILED: do not use it. */

@@ -139,6 +139,23 @@ void watch_configuration(struct mortar_group *group)
     mesh_set_members(group->mesh, members, status->member_count);
 }
 
+bool watch_has_place(struct mortar_group *group)
+{
+    bool stands = false;
+    bool votes = false;
+    bool is_free = true;
+    mortar_core_status(group->core, group->status);
+    const struct mortar_core_status *const status = group->status;
+    for (uint32_t i = 0; i < status->member_count; i++) {
+        const struct mortar_member_id *const id = &status->members[i].id;
+        if (mortar_member_id_equal(id, &group->replaces)) is_free = false;
+        if (!mortar_member_id_equal(id, &group->self)) continue;
+        stands = true;
+        votes = status->members[i].voter;
+    }
+    return stands && (votes || is_free) && status->config_index <= status->committed.index;
+}
+
 /* ---- Snapshots, from any thread ---- */
 
 /* Runs `call` on the control thread and waits; at once when this is the control thread. */

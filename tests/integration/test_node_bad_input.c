@@ -353,6 +353,33 @@ static void what_a_node_cannot_open_it_says(void **state)
     world_end(&world);
 }
 
+/* A damaged note is not passed over: the member that it should name would stay for good. */
+static void a_damaged_note_stops_a_join_until_it_is_gone(void **state)
+{
+    (void)state;
+    struct member other;
+    char path[PLACE_PATH_BYTES];
+    struct world world;
+    world_begin_with(&world, 5000, 64);
+    struct mortar_node_options options = member_options(&other, &world.place, "other");
+    options.peers = world.member.address;
+    member_open(&other, &options);
+    const struct mortar_group_options group = member_group_options(&other);
+    place_path(&world.place, "other/member", path);
+    FILE *const file = fopen(path, "we");
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_int_equal(mortar_group_join(other.node, &group, &other.group), MORTAR_E_PERMISSION);
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_int_equal(mortar_group_join(other.node, &group, &other.group), MORTAR_E_CORRUPT);
+    expect_logged(&other, "other/member");
+    assert_int_equal(unlink(path), 0);
+    member_join(&other);
+    member_close(&other);
+    world_end(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +393,7 @@ int main(void)
         cmocka_unit_test(a_wrong_group_id_or_member_id_is_refused),
         cmocka_unit_test(a_copied_directory_is_refused_and_named),
         cmocka_unit_test(what_a_node_cannot_open_it_says),
+        cmocka_unit_test(a_damaged_note_stops_a_join_until_it_is_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
  * The test starts its own program with `member DIRECTORY KEY PEER`. It joins, prints its address,
  * and then answers each line on stdin with what its machine holds, until the end of stdin. */
 #include "integration/node_place.h"
+#include "node/member_note.h"
 #include "unit/test.h"
 
 #include <signal.h>
@@ -257,6 +258,106 @@ static void a_member_that_was_killed_returns_as_a_new_member_of_its_peer(void **
     trio_end(&trio, 0);
 }
 
+/* ---- The next member of a directory takes the place of the one before ---- */
+
+/* The third voter, when no more than `members_max` stand in a configuration that is not joint; else
+ * nobody. */
+static struct mortar_member_id third_of(const struct trio *trio, uint32_t members_max)
+{
+    struct mortar_member_id third = {0};
+    const struct mortar_member_id a = mortar_group_member_id(trio->a.group);
+    const struct mortar_member_id b = mortar_group_member_id(trio->b.group);
+    struct mortar_core_status *const status = malloc(sizeof *status);
+    assert_non_null(status);
+    mortar_group_status(trio->b.group, status);
+    for (uint32_t i = 0; i < status->member_count; i++) {
+        const struct mortar_member_status *const member = &status->members[i];
+        const bool other =
+            !mortar_member_id_equal(&member->id, &a) && !mortar_member_id_equal(&member->id, &b);
+        if (other && member->voter) third = member->id;
+    }
+    const bool whole = status->member_count <= members_max && !status->joint;
+    free(status);
+    return whole ? third : (struct mortar_member_id){0};
+}
+
+struct swap {
+    const struct trio *trio;
+    struct mortar_member_id before;
+    uint32_t members_max;
+};
+
+/* The child has noted who it is: the last bytes of its note. */
+static bool is_noted(void *context)
+{
+    const struct swap *const swap = context;
+    char path[PLACE_PATH_BYTES + 16];
+    uint8_t bytes[MEMBER_NOTE_BYTES] = {0};
+    (void)snprintf(path, sizeof path, "%s/%s", swap->trio->directory, MEMBER_NOTE_FILE);
+    FILE *const file = fopen(path, "re");
+    if (!file) return false;
+    const size_t count = fread(bytes, 1, sizeof bytes, file);
+    (void)fclose(file);
+    return count == sizeof bytes && memcmp(bytes + 48, &swap->before, sizeof swap->before) == 0;
+}
+
+static bool is_swapped(void *context)
+{
+    const struct swap *const swap = context;
+    const struct mortar_member_id now = third_of(swap->trio, swap->members_max);
+    return !mortar_member_id_is_none(&now) && !mortar_member_id_equal(&now, &swap->before);
+}
+
+static void expect_removed(const struct trio *trio, const struct mortar_member_id *id)
+{
+    const struct mortar_change change = {
+        .kind = MORTAR_ADD_LEARNER, .member = *id, .address = "127.0.0.1:9"};
+    assert_int_equal(mortar_group_change(trio->a.group, &change, 1, SOON_MS), MORTAR_E_REMOVED);
+}
+
+/* Twice: the one that took the place leaves a note of its own. */
+static void a_member_that_was_killed_gets_its_place_back_under_a_new_id(void **state)
+{
+    (void)state;
+    static struct trio trio;
+    trio_begin(&trio);
+    execute_some(&trio.a, 5);
+    for (unsigned turn = 1; turn <= 2; turn++) {
+        wait_voters(&trio.b, 3);
+        struct swap swap = {.trio = &trio, .before = third_of(&trio, 3), .members_max = 3};
+        assert_false(mortar_member_id_is_none(&swap.before));
+        assert_true(soon(is_noted, &swap));
+        child_end(&trio.child, SIGKILL);
+        execute_some(&trio.b, 5);
+        child_start(&trio.child, trio.directory, trio.place.key, trio.a.address);
+        assert_true(soon(is_swapped, &swap));
+        struct goal goal = {.child = &trio.child, .total = 50 + 50 * turn};
+        assert_true(soon(child_has_total, &goal));
+        expect_removed(&trio, &swap.before);
+    }
+    trio_end(&trio, 0);
+}
+
+/* It is not let in before the leader has missed its former self for a while, so the second one dies
+ * without a place, and the third one takes that of the first. */
+static void one_that_dies_before_it_has_its_place_leaves_the_older_note(void **state)
+{
+    (void)state;
+    static struct trio trio;
+    trio_begin(&trio);
+    wait_voters(&trio.b, 3);
+    struct swap swap = {.trio = &trio, .before = third_of(&trio, 3), .members_max = 4};
+    assert_true(soon(is_noted, &swap));
+    child_end(&trio.child, SIGKILL);
+    child_start(&trio.child, trio.directory, trio.place.key, trio.a.address);
+    child_end(&trio.child, SIGKILL);
+    assert_true(is_noted(&swap));
+    child_start(&trio.child, trio.directory, trio.place.key, trio.a.address);
+    assert_true(soon(is_swapped, &swap));
+    expect_removed(&trio, &swap.before);
+    trio_end(&trio, 0);
+}
+
 int main(int count, char **words)
 {
     if (count == 5 && strcmp(words[1], "member") == 0) return child_main(words + 2);
@@ -264,6 +365,8 @@ int main(int count, char **words)
         cmocka_unit_test(a_member_that_was_stopped_comes_back_without_an_election),
         cmocka_unit_test(a_node_closes_soon_beside_a_peer_that_is_stopped),
         cmocka_unit_test(a_member_that_was_killed_returns_as_a_new_member_of_its_peer),
+        cmocka_unit_test(a_member_that_was_killed_gets_its_place_back_under_a_new_id),
+        cmocka_unit_test(one_that_dies_before_it_has_its_place_leaves_the_older_note),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
