@@ -123,7 +123,6 @@ bool client_request_installed(struct mortar_core *core, struct request *request)
     const struct client_session *session;
     const struct client_reply *reply;
     if (!is_of_client(request) || !find_reply(core, request, &session, &reply)) return false;
-    MARK(CLIENT_REPLY_INSTALLED);
     finish_from_sessions(core, request);
     return true;
 }

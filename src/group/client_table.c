@@ -105,7 +105,6 @@ enum mortar_status client_table_open(struct client_table *clients, uint64_t id, 
 {
     ASSERT(clients->count == 0 || clients->sessions[clients->count - 1]->id < id);
     if (clients->count == CLIENT_SESSIONS_MAX) {
-        MARK(CLIENTS_FULL);
         return MORTAR_E_BUSY;
     }
     if (!make_room(clients)) return MORTAR_E_NO_MEMORY;
@@ -245,7 +244,6 @@ enum client_verdict client_table_admit(struct client_table *clients,
         return CLIENT_GONE;
     }
     if (session->count == CLIENT_REPLIES_MAX) {
-        MARK(CLIENT_REPLIES_FULL);
         const uint64_t lowest = session->replies[0].sequence;
         if (command->sequence < lowest) return CLIENT_GONE;
         raise_floor(session, lowest);
@@ -281,7 +279,6 @@ void client_table_settle(struct client_table *clients, uint64_t session_id, uint
     if (reply->state == CLIENT_REPLY_PENDING) session->pending--;
     cut_bytes(session, reply);
     if (!make_byte_room(session, reply, bytes.bytes)) {
-        MARK(CLIENT_REPLY_TOO_LARGE);
         reply->state = CLIENT_REPLY_DROPPED;
         return;
     }

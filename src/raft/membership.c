@@ -153,7 +153,6 @@ static enum mortar_status check_replacement(struct raft *raft, const struct conf
     if (change->kind != CONFIG_REPLACE) return MORTAR_OK;
     const struct raft_member *member = raft_member_find(raft, &change->member);
     if (member == NULL || is_whole(raft, member)) return MORTAR_OK; /* config_apply() looks. */
-    MARK(REPLACE_EARLY);
     return MORTAR_E_INCOMPLETE;
 }
 
