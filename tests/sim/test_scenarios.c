@@ -413,6 +413,57 @@ static void two_voters_are_exchanged_by_one_joint_change(void **state)
     finish(sim);
 }
 
+/* Clients keep the leader busy: 200 kB a second. */
+static void serve(struct sim *sim, uint32_t ms)
+{
+    for (uint32_t passed = 0; passed < ms; passed += 20) {
+        (void)client_write(sim, sim->replicas[sim_leader(sim)], MORTAR_REQUEST_EXECUTE, 20, BYTES,
+                           2000);
+        SIM_EXPECT(sim, sim_run_ms(sim, 20));
+    }
+}
+
+static bool is_whole(struct sim *sim, uint32_t replica)
+{
+    struct mortar_core_status status;
+    sim_status(sim, sim_leader(sim), &status);
+    for (uint32_t i = 0; i < status.member_count; i++) {
+        if (mortar_member_id_equal(&status.members[i].id, &sim->replicas[replica]->id))
+            return status.members[i].whole;
+    }
+    return false;
+}
+
+static void set_speed_towards(struct sim *sim, uint32_t target, uint64_t bytes_per_s)
+{
+    for (uint32_t i = 0; i < target; i++) {
+        network_set_speed(sim->network, sim->replicas[i], sim->replicas[target],
+                          MORTAR_LANE_CONTROL, bytes_per_s);
+    }
+}
+
+/* Thesis 4.2.1: a learner that is whole, and falls behind, is not promoted before its link heals;
+ * the group serves all the while. */
+static void a_learner_behind_a_slow_link_waits_for_promotion(void **state)
+{
+    (void)state;
+    struct sim_options options = sessions_soon(24, 3);
+    options.replica.core.resend_bytes = 4u << 20;
+    options.replica.core.window_bytes = 20000;
+    struct sim *sim = world(&options, 2);
+    SIM_EXPECT(sim, sim_fill(sim, sim_leader(sim), 3000, BYTES));
+    SIM_EXPECT(sim, sim_add(sim, &options.replica) == C);
+    set_speed_towards(sim, C, 160000);
+    serve(sim, 10000);
+    SIM_EXPECT(sim, sim_is_member(sim, C) && is_whole(sim, C));
+    SIM_EXPECT(sim, !sim_is_voter(sim, C));
+    set_speed_towards(sim, C, 0);
+    serve(sim, 5000); /* It may be waiting after ten slow rounds. */
+    SIM_EXPECT(sim, sim_is_voter(sim, C));
+    SIM_EXPECT(sim, sim_run_until(sim, sim_converged, 20000));
+    finish(sim);
+}
+
 static void come_for(struct sim *sim, const struct replica_options *like, uint32_t lost)
 {
     struct replica_options options = *like;
@@ -629,6 +680,7 @@ int main(void)
         cmocka_unit_test(a_session_waits_for_a_source_and_goes_on),
         cmocka_unit_test(several_laggards_catch_up_at_once),
         cmocka_unit_test(two_voters_are_exchanged_by_one_joint_change),
+        cmocka_unit_test(a_learner_behind_a_slow_link_waits_for_promotion),
         cmocka_unit_test(a_wiped_member_is_replaced_while_another_is_slow),
         cmocka_unit_test(two_wiped_members_are_replaced_at_once),
         cmocka_unit_test(one_that_was_replaced_comes_back_and_is_refused),
