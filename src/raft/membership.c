@@ -280,6 +280,46 @@ static uint32_t plan_replacements(struct raft *raft)
     return count;
 }
 
+/* Policy: the voter that was silent for longest, if that is too long; NULL: none. */
+static const struct raft_member *gone_voter(const struct raft *raft)
+{
+    const uint32_t limit = raft->options.remove_gone_ticks;
+    const struct raft_member *gone = NULL;
+    if (limit == 0) return NULL;
+    for (uint32_t i = 0; i < raft->member_count; i++) {
+        const struct raft_member *member = &raft->members[i];
+        if (!raft_is_voter(member) || is_heard(raft, member)) continue;
+        if (member->silent_ticks < limit) continue;
+        if (gone == NULL || member->silent_ticks > gone->silent_ticks) gone = member;
+    }
+    return gone;
+}
+
+/* Who came in the place of a member that is there still waits for that place. */
+static bool stands_by(struct raft *raft, const struct raft_member *member)
+{
+    if (!is_learner(member) || !is_heard(raft, member) || !is_ready(raft, member)) return false;
+    const struct config_member *listed = config_find(&raft->committed.config, &member->id);
+    if (listed == NULL || mortar_member_id_is_none(&listed->replaces)) return listed != NULL;
+    return raft_member_find(raft, &listed->replaces) == NULL;
+}
+
+/* One at a time: after each the group must commit the swap with whoever is left. */
+static uint32_t plan_gone(struct raft *raft)
+{
+    const struct raft_member *gone = gone_voter(raft);
+    if (gone == NULL) return 0;
+    for (uint32_t i = 0; i < raft->member_count; i++) {
+        const struct raft_member *member = &raft->members[i];
+        if (!stands_by(raft, member)) continue;
+        MARK(GONE_REPLACED);
+        plan(raft, 0, CONFIG_REPLACE, &member->id, &gone->id);
+        return 1;
+    }
+    MARK(GONE_STAYS);
+    return 0;
+}
+
 /* The others: learners that are ready become voters together, up to the target. One that was not
  * heard for as long as check-quorum waits does not stand by. */
 static uint32_t plan_promotions(struct raft *raft)
@@ -304,6 +344,7 @@ bool raft_promote_whole(struct raft *raft, struct raft_effects *out)
     if (raft->committed.config.joint || raft_transferring(raft)) return false;
     uint32_t count = plan_replacements(raft);
     if (count > 0) MARK(REPLACED);
+    if (count == 0) count = plan_gone(raft);
     if (count == 0) {
         count = plan_promotions(raft);
         if (count > 0) MARK(PROMOTED);

@@ -422,6 +422,71 @@ static void thesis_4_3_a_lost_voter_is_replaced_by_one_joint_change(void **state
     solo_close(node);
 }
 
+/* Voter 3 falls silent, and learner 4 stands by, which came for nobody. */
+static struct cluster_node *voter_is_gone(uint32_t remove_gone_ticks)
+{
+    struct raft_options options = cluster_default_options();
+    options.remove_gone_ticks = remove_gone_ticks;
+    struct cluster_node *node = solo_open_with(&options, 3);
+    solo_lead(node, 3);
+    agree(node);
+    assert_int_equal(cluster_change(node, CONFIG_ADD_LEARNER, 4), MORTAR_OK);
+    agree(node);
+    solo_matched(node, 3, node->log.last);
+    return node;
+}
+
+static void stands_by_for(struct cluster_node *node, uint32_t ticks)
+{
+    for (uint32_t i = 0; i < ticks; i++) {
+        agree(node);
+        solo_append_reply(node, 4,
+                          (struct append_reply){.outcome = APPEND_MATCHED,
+                                                .match_index = node->log.last,
+                                                .whole = true});
+        cluster_tick(node, 1);
+    }
+}
+
+static bool is_swapped(struct cluster_node *node)
+{
+    const struct mortar_member_id gone = cluster_id(3);
+    const struct mortar_member_id next = cluster_id(4);
+    const struct config *config = raft_config(node->raft);
+    const struct config_member *old = config_find(config, &gone);
+    const bool in = config_find(config, &next)->voter_new;
+    assert_int_equal(config->joint, in && old != NULL); /* One change: both, or neither. */
+    return in;
+}
+
+/* Beyond the thesis, which leaves removal to an operator (4.2): a policy swaps by a joint change
+ * (4.3) whom the leader did not hear for long, not a tick before, and not when it is off. */
+static void thesis_4_3_a_gone_voter_is_swapped_by_one_joint_change_if_asked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *why;
+        uint32_t limit;
+        uint32_t swapped_at; /* 0: never. */
+    } cases[] = {
+        {"the policy is off", 0, 0},
+        {"after so many ticks", 50, 50},
+        {"not before check-quorum takes it for gone", 5, 20},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct cluster_node *node = voter_is_gone(cases[i].limit);
+        const uint32_t at = cases[i].swapped_at;
+        print_message("  %s\n", cases[i].why);
+        stands_by_for(node, at == 0 ? 500 : at - 1);
+        assert_false(is_swapped(node));
+        if (at != 0) stands_by_for(node, 1);
+        assert_int_equal(is_swapped(node), at != 0);
+        stands_by_for(node, 2);
+        assert_int_equal(config_voter_count(raft_committed_config(node->raft)), 4);
+        solo_close(node);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -438,6 +503,7 @@ int main(void)
         cmocka_unit_test(thesis_4_2_2_a_removed_leader_steps_down_when_that_is_committed),
         cmocka_unit_test(thesis_4_2_2_a_removed_voter_campaigns_until_that_is_committed),
         cmocka_unit_test(thesis_4_3_a_lost_voter_is_replaced_by_one_joint_change),
+        cmocka_unit_test(thesis_4_3_a_gone_voter_is_swapped_by_one_joint_change_if_asked),
         cmocka_unit_test(an_id_that_was_removed_is_refused_for_good),
         cmocka_unit_test(thesis_4_1_no_change_before_an_entry_of_the_term_is_committed),
     };

@@ -552,6 +552,41 @@ static void one_that_was_replaced_comes_back_and_is_refused(void **state)
     finish(sim);
 }
 
+/* Whether a learner that stands by takes the place of a voter that is gone, within 20 s. */
+static void a_voter_goes(uint32_t remove_gone_ms, bool swapped)
+{
+    struct sim_options options = sessions_soon(25, 3);
+    options.replica.core.remove_gone_ms = remove_gone_ms;
+    struct sim *sim = world(&options, 4);
+    const uint32_t spare = D;
+    SIM_EXPECT(sim, !sim_is_voter(sim, spare));
+    const uint32_t gone = (sim_leader(sim) + 1) % 3;
+    sim_isolate(sim, gone);
+    SIM_EXPECT(sim, sim_run_ms(sim, 4000));
+    SIM_EXPECT(sim, !sim_is_voter(sim, spare));
+    SIM_EXPECT(sim, sim_run_ms(sim, 16000));
+    SIM_EXPECT(sim, sim_is_voter(sim, spare) == swapped);
+    SIM_EXPECT(sim, sim_propose(sim, sim_leader(sim), 10, BYTES));
+    sim_rejoin(sim, gone);
+    SIM_EXPECT(sim, sim_run_ms(sim, 15000));
+    struct mortar_core_status status;
+    sim_status(sim, gone, &status);
+    SIM_EXPECT(sim, status.removed == swapped);
+    sim_status(sim, sim_leader(sim), &status);
+    SIM_EXPECT(sim, status.member_count == (swapped ? 3 : 4));
+    if (swapped) replica_close(sim->replicas[gone], REPLICA_LEFT);
+    SIM_EXPECT(sim, sim_run_until(sim, sim_converged, 20000));
+    finish(sim);
+}
+
+/* Design 7: removing others is an operator's act, or a policy that is off. */
+static void a_gone_voter_loses_its_place_only_where_the_policy_is_on(void **state)
+{
+    (void)state;
+    a_voter_goes(5000, true);
+    a_voter_goes(0, false);
+}
+
 /* C1, W-25: every fifth frame is lost, others come twice or late, and none is applied twice. */
 static void a_group_serves_through_a_lossy_network(void **state)
 {
@@ -683,6 +718,7 @@ int main(void)
         cmocka_unit_test(a_learner_behind_a_slow_link_waits_for_promotion),
         cmocka_unit_test(a_wiped_member_is_replaced_while_another_is_slow),
         cmocka_unit_test(two_wiped_members_are_replaced_at_once),
+        cmocka_unit_test(a_gone_voter_loses_its_place_only_where_the_policy_is_on),
         cmocka_unit_test(one_that_was_replaced_comes_back_and_is_refused),
         cmocka_unit_test(a_group_serves_through_a_lossy_network),
         cmocka_unit_test(a_cut_off_leader_serves_no_linearizable_read),
