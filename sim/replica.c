@@ -50,6 +50,7 @@ void replica_pause(struct replica *replica, uint64_t until_us)
 static void tick(struct replica *replica)
 {
     const uint64_t wall_ms = WALL_MS_AT_START + passed_ms(replica);
+    replica->ticks++;
     mortar_core_tick(replica->core, replica_now_ms(replica),
                      wall_ms + replica->options.wall_ahead_ms);
 }

@@ -87,6 +87,7 @@ struct replica {
     bool dying;               /* Crashed within a step: the process goes with the next event. */
     uint32_t crash_in;       /* It crashes before its so-manieth effect from now; 0: it does not. */
     bool dies_by_vote;       /* It crashes a few effects after it granted a vote. */
+    uint64_t ticks;          /* So many it was told of. */
     uint64_t clock_stood_ms; /* So far its clock is behind by stopping. */
     uint64_t clock_stops_us; /* Its clock stands still until then. */
     bool disk_sick;          /* Its disk was told to fail: a core that fails is no surprise. */

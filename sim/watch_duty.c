@@ -5,6 +5,8 @@
 #include "sim/world.h"
 #include "sync/replay_session.h"
 
+#include <string.h>
+
 /* A source that did not answer rests for less than this. */
 #define IDLE_US 5000000u
 /* While a session is so young, no source can have failed it yet. */
@@ -177,6 +179,7 @@ static void check_promoted(struct replica *leader, uint64_t index, uint64_t prom
         const uint64_t missing = virtual_log_bytes_after(leader->log, held);
         judge_promoted(&sim->judges, leader->number, i, missing > behind ? missing - behind : 0,
                        leader->options.core.resend_bytes);
+        judge_keeps_up(&sim->judges, leader->number, i, held, leader->duty.ends[2]);
     }
 }
 
@@ -212,6 +215,23 @@ static void voters_said(struct replica *replica, uint64_t own_index)
     check_promoted(replica, own_index, replica->voters_seen & ~before);
     check_observers(replica);
     check_dropped(replica, before & ~replica->voters_seen);
+}
+
+/* Thesis 4.2.1: a round that took less than an election timeout, and one that runs for no longer:
+ * who is promoted holds what the leader had two of them ago. The last of `ends` is no younger. */
+static void note_end(struct replica *replica)
+{
+    struct duty *duty = &replica->duty;
+    if (!replica->leads) {
+        memset(duty->ends, 0, sizeof duty->ends);
+        return;
+    }
+    const bool young = replica->ticks - duty->ends_ticks < replica->options.core.election_ticks;
+    if (duty->ends[0] != 0 && young) return;
+    duty->ends[2] = duty->ends[1];
+    duty->ends[1] = duty->ends[0];
+    duty->ends[0] = replica->entries_seen;
+    duty->ends_ticks = replica->ticks;
 }
 
 /* A committed configuration after its removal must not name a member again. */
@@ -251,6 +271,7 @@ static void config_said(struct replica *replica)
 void duty_step(struct replica *replica)
 {
     config_said(replica);
+    note_end(replica);
     nobody_came_back(replica);
     if (replica->duty.tail_base == 0) return;
     judge_tail_bytes(&replica->sim->judges, replica->number, virtual_log_tail_bytes(replica->log),

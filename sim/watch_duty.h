@@ -30,6 +30,9 @@ struct duty {
     bool done;                 /* It has ended, and well. */
     uint64_t config;           /* A configuration that it put into its log as leader; 0: none, */
     uint64_t config_committed; /* and what was committed then. */
+    uint64_t ends[3];    /* Leader: its log's end by now, and one and two election timeouts before;
+                            0: it did not lead yet. */
+    uint64_t ends_ticks; /* When the first was taken. */
 };
 
 void duty_trace(struct replica *replica, const struct mortar_trace_event *event);

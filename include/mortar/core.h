@@ -81,6 +81,11 @@ struct mortar_core_options {
      * MORTAR_E_ALIVE, and asked again, while the leader hears the other. All zero: nobody. Not for
      * an observer. */
     struct mortar_member_id replaces;
+    /* Leader: a voter that was not heard for so long loses its place to a learner that is whole,
+     * keeps up and came for nobody, by one joint change; one at a time. Without such a learner it
+     * stays. If it comes back it is refused, and joins as a new member. Counts as two election
+     * timeouts if it is less. 0: nobody is ever removed but by an operator. */
+    uint32_t remove_gone_ms;
 };
 #define MORTAR_CORE_OPTIONS_INIT .struct_bytes = (uint32_t)sizeof(struct mortar_core_options)
 

@@ -104,3 +104,14 @@ void judge_promoted(struct judges *judges, uint32_t leader, uint32_t member, uin
                  " bytes; it may miss %" PRIu64,
                  leader, member, missing, resend_bytes);
 }
+
+void judge_keeps_up(struct judges *judges, uint32_t leader, uint32_t member, uint64_t held,
+                    uint64_t must)
+{
+    if (held >= must) return;
+    verdict_fail(judges->verdict, "members",
+                 "replica %" PRIu32 " makes a voter of replica %" PRIu32
+                 ", which holds its log up to %" PRIu64
+                 "; two election timeouts ago it ended at %" PRIu64,
+                 leader, member, held, must);
+}

@@ -220,6 +220,9 @@ void judge_config(struct judges *judges, uint32_t replica, uint64_t term, uint64
 /* The leader makes a voter of `member`, whose disk misses so many bytes of the leader's log. */
 void judge_promoted(struct judges *judges, uint32_t leader, uint32_t member, uint64_t missing,
                     uint64_t resend_bytes);
+/* ... and holds its log up to `held`; the leader's ended at `must` two election timeouts ago. */
+void judge_keeps_up(struct judges *judges, uint32_t leader, uint32_t member, uint64_t held,
+                    uint64_t must);
 /* The leader has a voter that joined as an observer. */
 void judge_observer_votes(struct judges *judges, uint32_t leader, uint32_t member);
 /* The leader drops the voter `lost`, and `next`, which came for it, is no voter. */

@@ -96,6 +96,9 @@ void pack_raft(const struct raft *raft, struct configs *configs, struct small_mi
     pack_configs(raft, configs, mind);
 }
 
+/* Where no time passes, everybody keeps up. */
+#define ROUNDS ((struct raft_rounds){.prompt = true})
+
 static void unpack_member(const struct small_view *view, const struct small_mind *mind,
                           struct raft_member *member)
 {
@@ -113,6 +116,7 @@ static void unpack_member(const struct small_view *view, const struct small_mind
         .tail_probing = (view->flags & VIEW_PROBING) != 0,
         .heartbeat_due = (view->flags & VIEW_DUE) != 0,
         .whole = (view->flags & VIEW_WHOLE) != 0,
+        .rounds = ROUNDS,
         .next = view->next,
         .match = view->match,
         .commit_sent = view->commit_sent,
@@ -192,6 +196,7 @@ static void forget(struct raft *raft)
         struct raft_member *member = &raft->members[i];
         if (i >= raft->member_count) memset(member, 0, sizeof *member);
         member->silent_ticks = 0;
+        member->rounds = (struct raft_rounds){0};
         member->commit = 0; /* For status reports alone. */
         if (raft->role == MORTAR_LEADER) {
             member->granted = false; /* It has what it was for. */
@@ -214,7 +219,7 @@ static void compare_slots(const struct raft_config_slot *a, const struct raft_co
 
 static void compare_members(const struct raft_member *a, const struct raft_member *b)
 {
-    static_assert(sizeof(struct raft_member) == 160, "a new field is to be packed");
+    static_assert(sizeof(struct raft_member) == 184, "a new field is to be packed");
     ASSERT(mortar_member_id_equal(&a->id, &b->id));
     ASSERT(a->self == b->self && a->listed == b->listed && a->observer == b->observer);
     ASSERT(a->voter_old == b->voter_old && a->voter_new == b->voter_new);

@@ -96,6 +96,12 @@ static bool options_copy(const struct mortar_core_options *from, struct mortar_c
 #define APPEND_RUN_BYTES                                                                           \
     (MORTAR_CONTROL_FRAME_BYTES_MAX - FRAME_HEADER_BYTES - APPEND_REQUEST_BYTES)
 
+/* Never early, so rounded up. */
+static uint32_t remove_gone_ticks(const struct mortar_core_options *o)
+{
+    return o->remove_gone_ms / o->tick_ms + (o->remove_gone_ms % o->tick_ms != 0);
+}
+
 static struct raft_options raft_options_of(const struct mortar_core *core)
 {
     const struct mortar_core_options *o = &core->options;
@@ -111,6 +117,7 @@ static struct raft_options raft_options_of(const struct mortar_core *core)
         .tail_window_bytes = o->tail_window_bytes,
         .uncommitted_bytes_max = o->uncommitted_bytes_max,
         .target_voters = o->target_voters == MORTAR_PROMOTE_NOBODY ? 0 : o->target_voters,
+        .remove_gone_ticks = remove_gone_ticks(o),
         .trace = o->trace,
     };
 }

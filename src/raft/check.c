@@ -78,6 +78,9 @@ static void check_progress(const struct raft *raft, const struct raft_member *me
     ASSERT(member->match <= raft->last.index);
     ASSERT(member->next >= 1 && member->next <= raft->last.index + 1);
     ASSERT(member->round <= raft->read_sent);
+    ASSERT(member->rounds.goal <= raft->last.index);
+    ASSERT(member->rounds.slow <= RAFT_ROUNDS_MAX);
+    ASSERT(member->rounds.slow == 0 || !member->rounds.prompt);
     switch (member->state) {
     case RAFT_PROBE:
         ASSERT(member->next > member->match);

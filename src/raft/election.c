@@ -125,6 +125,8 @@ static void leader_tick(struct raft *raft, struct raft_effects *out)
     }
     raft_transfer_tick(raft, out);
     if (raft->role != MORTAR_LEADER) return;
+    for (uint32_t i = 0; i < raft->member_count; i++)
+        raft_rounds_tick(raft, &raft->members[i]);
     probe_the_silent(raft);
     raft->heartbeat_elapsed++;
     if (raft->heartbeat_elapsed < raft->options.heartbeat_ticks) return;

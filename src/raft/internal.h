@@ -11,6 +11,7 @@
  *   on_append_reply.c  leader: answers
  *   replicate.c        leader: what is sent, and when
  *   progress.c         leader: the gate per follower
+ *   rounds.c           leader: which learners keep up
  *   commit.c           what is committed
  *   quorum.c           majorities, pure arithmetic
  *   members.c          table of members, and what a majority of them reaches
@@ -59,6 +60,17 @@ enum raft_ignored {
     RAFT_IGNORED_CONTRADICTION = 13 /* The leader contradicts what it sent earlier in its term. */
 };
 
+/* Catch-up rounds (thesis 4.2.1): after so many that were slow a member rests, for so many of the
+ * least election timeouts. */
+#define RAFT_ROUNDS_MAX  10u
+#define RAFT_ROUNDS_REST 5u
+struct raft_rounds {
+    uint64_t goal;  /* The round is over when so much matches. */
+    uint64_t ticks; /* Since the round began, or the rest. */
+    uint32_t slow;  /* Rounds in a row; at RAFT_ROUNDS_MAX it rests. */
+    bool prompt;    /* The last round was. */
+};
+
 /* One member of the latest or the committed configuration, ourselves too. */
 struct raft_member {
     struct mortar_member_id id;
@@ -76,7 +88,8 @@ struct raft_member {
     bool waiting;                   /* PROBE, or a tail that probes: the one append is under way. */
     bool tail_probing;              /* SYNC: one append at a time until the tail takes one. */
     bool heartbeat_due;
-    bool whole;      /* As the member reported. */
+    bool whole; /* As the member reported. */
+    struct raft_rounds rounds;
     uint64_t next;   /* First entry not sent yet; in SYNC, of the tail. */
     uint64_t match;  /* Durable there, equal to our log. Never falls within a term. */
     uint64_t commit; /* As the member reported. */
@@ -254,6 +267,14 @@ void raft_progress_restart(struct raft *raft, struct raft_member *member, uint64
 bool raft_progress_too_far(const struct raft *raft, uint64_t next);
 uint64_t raft_progress_inflight(const struct raft *raft, const struct raft_member *member);
 bool raft_progress_is_legal(enum raft_progress_state from, enum raft_progress_state to);
+
+/* rounds.c: begun with the leader's term, and anew when the link breaks or REPLICATE is left. */
+void raft_rounds_begin(const struct raft *raft, struct raft_member *member);
+void raft_rounds_tick(const struct raft *raft, struct raft_member *member);
+/* `match` may have risen. */
+void raft_rounds_matched(const struct raft *raft, struct raft_member *member);
+/* Its last round was prompt, and the one that runs may be yet. */
+bool raft_keeps_up(const struct raft *raft, const struct raft_member *member);
 
 /* commit.c */
 void raft_commit_to(struct raft *raft, struct mortar_position position, struct raft_effects *out);

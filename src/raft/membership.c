@@ -135,6 +135,16 @@ static bool is_whole(const struct raft *raft, const struct raft_member *member)
     return raft_is_whole(raft, member) || BUG(PROMOTED_UNASKED);
 }
 
+/* What we ask for before we make a voter of it by ourselves; an operator may know better. */
+static bool is_ready(const struct raft *raft, const struct raft_member *member)
+{
+    if (!is_whole(raft, member)) return false;
+    if (raft_keeps_up(raft, member)) return true;
+    if (BUG(PROMOTED_BEFORE_ROUNDS) || BUG(PROMOTED_UNASKED)) return true;
+    MARK(WHOLE_BUT_SLOW);
+    return false;
+}
+
 /* As long as check-quorum waits: who was not heard for so long is taken for gone. */
 static bool is_heard(const struct raft *raft, const struct raft_member *member)
 {
@@ -210,14 +220,14 @@ bool raft_membership_advance(struct raft *raft, struct raft_effects *out)
     return false;
 }
 
-/* How many of `whole` learners become voters now, so that the number of voters is odd wherever it
+/* How many of `ready` learners become voters now, so that the number of voters is odd wherever it
  * can be: the largest odd number within reach first; an even one only when no other learner
  * stands by. */
-static uint32_t promote_count(uint32_t voters, uint32_t target, uint32_t whole, uint32_t learners)
+static uint32_t promote_count(uint32_t voters, uint32_t target, uint32_t ready, uint32_t learners)
 {
     if (voters >= target) return 0;
     const uint32_t room = target - voters;
-    const uint32_t most = whole < room ? whole : room;
+    const uint32_t most = ready < room ? ready : room;
     if (most == 0 || (voters + most) % 2 == 1) return most;
     if (most >= 2) {
         MARK(PROMOTED_ODD);
@@ -250,7 +260,8 @@ static bool is_planned(const struct raft *raft, uint32_t count, const struct mor
     return false;
 }
 
-/* Learners that came in the place of others: each swap is whole, or is not (thesis 4.3; C11). */
+/* Learners that came in the place of others: each swap is done whole, or not at all (thesis 4.3;
+ * C11). */
 static uint32_t plan_replacements(struct raft *raft)
 {
     uint32_t count = 0;
@@ -259,7 +270,7 @@ static uint32_t plan_replacements(struct raft *raft)
         if (!is_learner(member) || !is_heard(raft, member)) continue;
         const struct raft_member *old = replaced_by(raft, member);
         if (old == NULL || is_planned(raft, count, &old->id)) continue;
-        if (is_whole(raft, member)) {
+        if (is_ready(raft, member)) {
             plan(raft, count++, CONFIG_REPLACE, &member->id, &old->id);
         } else if (BUG(REPLACED_IN_TWO_STEPS)) {
             plan(raft, count++, CONFIG_REMOVE, &old->id, &RAFT_NOBODY);
@@ -268,22 +279,62 @@ static uint32_t plan_replacements(struct raft *raft)
     return count;
 }
 
-/* The others: whole learners become voters together, up to the target. One that was not heard for
- * as long as check-quorum waits does not stand by. */
+/* Policy: the voter that was silent for longest, if that is too long; NULL: none. */
+static const struct raft_member *gone_voter(const struct raft *raft)
+{
+    const uint32_t limit = raft->options.remove_gone_ticks;
+    const struct raft_member *gone = NULL;
+    if (limit == 0) return NULL;
+    for (uint32_t i = 0; i < raft->member_count; i++) {
+        const struct raft_member *member = &raft->members[i];
+        if (!raft_is_voter(member) || is_heard(raft, member)) continue;
+        if (member->silent_ticks < limit) continue;
+        if (gone == NULL || member->silent_ticks > gone->silent_ticks) gone = member;
+    }
+    return gone;
+}
+
+/* Who came in the place of a member that is there still waits for that place. */
+static bool stands_by(struct raft *raft, const struct raft_member *member)
+{
+    if (!is_learner(member) || !is_heard(raft, member) || !is_ready(raft, member)) return false;
+    const struct config_member *listed = config_find(&raft->committed.config, &member->id);
+    if (listed == NULL || mortar_member_id_is_none(&listed->replaces)) return listed != NULL;
+    return raft_member_find(raft, &listed->replaces) == NULL;
+}
+
+/* One at a time: after each the group must commit the swap with whoever is left. */
+static uint32_t plan_gone(struct raft *raft)
+{
+    const struct raft_member *gone = gone_voter(raft);
+    if (gone == NULL) return 0;
+    for (uint32_t i = 0; i < raft->member_count; i++) {
+        const struct raft_member *member = &raft->members[i];
+        if (!stands_by(raft, member)) continue;
+        MARK(GONE_REPLACED);
+        plan(raft, 0, CONFIG_REPLACE, &member->id, &gone->id);
+        return 1;
+    }
+    MARK(GONE_STAYS);
+    return 0;
+}
+
+/* The others: learners that are ready become voters together, up to the target. One that was not
+ * heard for as long as check-quorum waits does not stand by. */
 static uint32_t plan_promotions(struct raft *raft)
 {
-    uint32_t whole = 0;
+    uint32_t ready = 0;
     uint32_t learners = 0;
     for (uint32_t i = 0; i < raft->member_count; i++) {
         const struct raft_member *member = &raft->members[i];
         if (!is_learner(member) || !is_heard(raft, member)) continue;
         if (replaced_by(raft, member) != NULL) continue; /* It has a place to take. */
         learners++;
-        if (!is_whole(raft, member) || whole == MORTAR_MEMBERS_MAX) continue;
-        plan(raft, whole++, CONFIG_PROMOTE, &member->id, &RAFT_NOBODY);
+        if (!is_ready(raft, member) || ready == MORTAR_MEMBERS_MAX) continue;
+        plan(raft, ready++, CONFIG_PROMOTE, &member->id, &RAFT_NOBODY);
     }
     return promote_count(config_voter_count(&raft->committed.config), raft->options.target_voters,
-                         whole, learners);
+                         ready, learners);
 }
 
 bool raft_promote_whole(struct raft *raft, struct raft_effects *out)
@@ -292,6 +343,7 @@ bool raft_promote_whole(struct raft *raft, struct raft_effects *out)
     if (raft->committed.config.joint || raft_transferring(raft)) return false;
     uint32_t count = plan_replacements(raft);
     if (count > 0) MARK(REPLACED);
+    if (count == 0) count = plan_gone(raft);
     if (count == 0) {
         count = plan_promotions(raft);
         if (count > 0) MARK(PROMOTED);

@@ -6,6 +6,7 @@ static void on_matched(struct raft *raft, struct raft_member *member,
                        const struct append_reply *message)
 {
     member->match = raft_max(member->match, message->match_index);
+    raft_rounds_matched(raft, member);
     const uint64_t next = raft_max(member->next, member->match + 1);
     switch (member->state) {
     case RAFT_PROBE:

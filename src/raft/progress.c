@@ -41,6 +41,7 @@ void raft_progress_start(struct raft *raft, struct raft_member *member)
     member->sync_id = 0;
     member->tail_acked = 0;
     member->tail_base = (struct mortar_anchor_point){0};
+    raft_rounds_begin(raft, member);
 }
 
 /* The live tail begins above what is committed now: all below it can be fetched from anybody. */
@@ -72,6 +73,7 @@ void raft_progress_move(struct raft *raft, struct raft_member *member, enum raft
     member->waiting = false;
     member->tail_probing = false;
     if (to == RAFT_SYNC) enter_sync(raft, member);
+    if (from == RAFT_REPLICATE) raft_rounds_begin(raft, member);
     RAFT_TRACE(raft, PROGRESS, &member->id, from, to, member->next, member->match);
 }
 

@@ -233,6 +233,7 @@ static void on_link(struct raft *raft, const struct mortar_member_id *id, bool u
     if (raft->role != MORTAR_LEADER || member->self) return;
     member->heartbeat_due = true;
     if (member->state == RAFT_PROBE) member->waiting = false;
+    raft_rounds_begin(raft, member);
     if (!up && member->state != RAFT_PROBE) {
         MARK(LINK_LOST_PROBES);
         raft_progress_move(raft, member, RAFT_PROBE, member->match + 1);

@@ -59,6 +59,7 @@ struct raft_options {
     uint64_t tail_window_bytes;     /* In flight per follower in SYNC. */
     uint64_t uncommitted_bytes_max; /* Beyond it proposals get MORTAR_E_BUSY. */
     uint32_t target_voters;         /* Promote whole learners up to this many voters; 0: never. */
+    uint32_t remove_gone_ticks;     /* Swap out a voter that is silent for so long; 0: never. */
     struct mortar_trace trace;
 };
 

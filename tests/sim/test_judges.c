@@ -54,6 +54,7 @@ enum wrong {
     TAIL_IS_TOO_LARGE,
     CONFIG_OF_A_NEW_LEADER,
     PROMOTED_TOO_SOON,
+    PROMOTED_TOO_SLOW,
     WRONGS
 };
 
@@ -103,6 +104,7 @@ static const char *const expected_judge[WRONGS] = {
     [TAIL_IS_TOO_LARGE] = "memory",
     [CONFIG_OF_A_NEW_LEADER] = "members",
     [PROMOTED_TOO_SOON] = "members",
+    [PROMOTED_TOO_SLOW] = "members",
 };
 
 static void run_log(struct judges *judges, enum wrong wrong)
@@ -283,6 +285,7 @@ static void run_duties(struct judges *judges, enum wrong wrong)
     judge_tail_bytes(judges, 1, wrong == TAIL_IS_TOO_LARGE ? 101 : 100, 100);
     judge_config(judges, 1, 3, wrong == CONFIG_OF_A_NEW_LEADER ? 2 : 3);
     judge_promoted(judges, 1, 2, wrong == PROMOTED_TOO_SOON ? 101 : 100, 100);
+    judge_keeps_up(judges, 1, 2, wrong == PROMOTED_TOO_SLOW ? 6 : 7, 7);
 }
 
 static void each_judge_finds_the_one_thing_that_is_wrong(void **state)

@@ -413,6 +413,57 @@ static void two_voters_are_exchanged_by_one_joint_change(void **state)
     finish(sim);
 }
 
+/* Clients keep the leader busy: 200 kB a second. */
+static void serve(struct sim *sim, uint32_t ms)
+{
+    for (uint32_t passed = 0; passed < ms; passed += 20) {
+        (void)client_write(sim, sim->replicas[sim_leader(sim)], MORTAR_REQUEST_EXECUTE, 20, BYTES,
+                           2000);
+        SIM_EXPECT(sim, sim_run_ms(sim, 20));
+    }
+}
+
+static bool is_whole(struct sim *sim, uint32_t replica)
+{
+    struct mortar_core_status status;
+    sim_status(sim, sim_leader(sim), &status);
+    for (uint32_t i = 0; i < status.member_count; i++) {
+        if (mortar_member_id_equal(&status.members[i].id, &sim->replicas[replica]->id))
+            return status.members[i].whole;
+    }
+    return false;
+}
+
+static void set_speed_towards(struct sim *sim, uint32_t target, uint64_t bytes_per_s)
+{
+    for (uint32_t i = 0; i < target; i++) {
+        network_set_speed(sim->network, sim->replicas[i], sim->replicas[target],
+                          MORTAR_LANE_CONTROL, bytes_per_s);
+    }
+}
+
+/* Thesis 4.2.1: a learner that is whole, and falls behind, is not promoted before its link heals;
+ * the group serves all the while. */
+static void a_learner_behind_a_slow_link_waits_for_promotion(void **state)
+{
+    (void)state;
+    struct sim_options options = sessions_soon(24, 3);
+    options.replica.core.resend_bytes = 4u << 20;
+    options.replica.core.window_bytes = 20000;
+    struct sim *sim = world(&options, 2);
+    SIM_EXPECT(sim, sim_fill(sim, sim_leader(sim), 3000, BYTES));
+    SIM_EXPECT(sim, sim_add(sim, &options.replica) == C);
+    set_speed_towards(sim, C, 160000);
+    serve(sim, 10000);
+    SIM_EXPECT(sim, sim_is_member(sim, C) && is_whole(sim, C));
+    SIM_EXPECT(sim, !sim_is_voter(sim, C));
+    set_speed_towards(sim, C, 0);
+    serve(sim, 5000); /* It may be waiting after ten slow rounds. */
+    SIM_EXPECT(sim, sim_is_voter(sim, C));
+    SIM_EXPECT(sim, sim_run_until(sim, sim_converged, 20000));
+    finish(sim);
+}
+
 static void come_for(struct sim *sim, const struct replica_options *like, uint32_t lost)
 {
     struct replica_options options = *like;
@@ -499,6 +550,41 @@ static void one_that_was_replaced_comes_back_and_is_refused(void **state)
     replica_close(sim->replicas[away], REPLICA_LEFT);
     SIM_EXPECT(sim, sim_run_until(sim, sim_converged, 20000));
     finish(sim);
+}
+
+/* Whether a learner that stands by takes the place of a voter that is gone, within 20 s. */
+static void a_voter_goes(uint32_t remove_gone_ms, bool swapped)
+{
+    struct sim_options options = sessions_soon(25, 3);
+    options.replica.core.remove_gone_ms = remove_gone_ms;
+    struct sim *sim = world(&options, 4);
+    const uint32_t spare = D;
+    SIM_EXPECT(sim, !sim_is_voter(sim, spare));
+    const uint32_t gone = (sim_leader(sim) + 1) % 3;
+    sim_isolate(sim, gone);
+    SIM_EXPECT(sim, sim_run_ms(sim, 4000));
+    SIM_EXPECT(sim, !sim_is_voter(sim, spare));
+    SIM_EXPECT(sim, sim_run_ms(sim, 16000));
+    SIM_EXPECT(sim, sim_is_voter(sim, spare) == swapped);
+    SIM_EXPECT(sim, sim_propose(sim, sim_leader(sim), 10, BYTES));
+    sim_rejoin(sim, gone);
+    SIM_EXPECT(sim, sim_run_ms(sim, 15000));
+    struct mortar_core_status status;
+    sim_status(sim, gone, &status);
+    SIM_EXPECT(sim, status.removed == swapped);
+    sim_status(sim, sim_leader(sim), &status);
+    SIM_EXPECT(sim, status.member_count == (swapped ? 3 : 4));
+    if (swapped) replica_close(sim->replicas[gone], REPLICA_LEFT);
+    SIM_EXPECT(sim, sim_run_until(sim, sim_converged, 20000));
+    finish(sim);
+}
+
+/* Design 7: removing others is an operator's act, or a policy that is off. */
+static void a_gone_voter_loses_its_place_only_where_the_policy_is_on(void **state)
+{
+    (void)state;
+    a_voter_goes(5000, true);
+    a_voter_goes(0, false);
 }
 
 /* C1, W-25: every fifth frame is lost, others come twice or late, and none is applied twice. */
@@ -629,8 +715,10 @@ int main(void)
         cmocka_unit_test(a_session_waits_for_a_source_and_goes_on),
         cmocka_unit_test(several_laggards_catch_up_at_once),
         cmocka_unit_test(two_voters_are_exchanged_by_one_joint_change),
+        cmocka_unit_test(a_learner_behind_a_slow_link_waits_for_promotion),
         cmocka_unit_test(a_wiped_member_is_replaced_while_another_is_slow),
         cmocka_unit_test(two_wiped_members_are_replaced_at_once),
+        cmocka_unit_test(a_gone_voter_loses_its_place_only_where_the_policy_is_on),
         cmocka_unit_test(one_that_was_replaced_comes_back_and_is_refused),
         cmocka_unit_test(a_group_serves_through_a_lossy_network),
         cmocka_unit_test(a_cut_off_leader_serves_no_linearizable_read),

@@ -131,6 +131,58 @@ static void a_founder_gathers_voters_by_itself(void **state)
     cluster_close(cluster);
 }
 
+/* Of voters 0 to 4 the last two are silent, and learners 5 and 6 stand by; `ticks` pass, and all
+ * that is appended commits. */
+static void two_are_gone_for(struct cluster_node *node, uint32_t ticks)
+{
+    for (uint32_t i = 0; i < ticks; i++) {
+        cluster_store(node);
+        const uint64_t end = node->log.last;
+        for (uint32_t peer = 1; peer <= 2; peer++)
+            solo_matched(node, peer, end);
+        for (uint32_t peer = 5; peer <= 6; peer++) {
+            solo_append_reply(node, peer,
+                              (struct append_reply){
+                                  .outcome = APPEND_MATCHED, .match_index = end, .whole = true});
+        }
+        cluster_tick(node, 1);
+    }
+}
+
+static bool votes(struct cluster_node *node, uint32_t number)
+{
+    const struct mortar_member_id id = cluster_id(number);
+    const struct config_member *member = config_find(raft_config(node->raft), &id);
+    return member != NULL && member->voter_new;
+}
+
+/* The policy is turned on while running: then the one that was silent for longest goes first, and
+ * the other when that is committed. */
+static void gone_voters_are_swapped_one_at_a_time(void **state)
+{
+    (void)state;
+    struct raft_options options = cluster_default_options();
+    struct cluster_node *node = solo_open_with(&options, 4);
+    solo_lead(node, 4);
+    two_are_gone_for(node, 1);
+    assert_int_equal(cluster_change(node, CONFIG_ADD_LEARNER, 5), MORTAR_OK);
+    two_are_gone_for(node, 2);
+    assert_int_equal(cluster_change(node, CONFIG_ADD_LEARNER, 6), MORTAR_OK);
+    solo_matched(node, 3, 2); /* 4 was never heard. */
+    two_are_gone_for(node, 100);
+    assert_true(votes(node, 3) && votes(node, 4));
+    options = node->raft->options;
+    options.remove_gone_ticks = 50;
+    assert_int_equal(raft_tune(node->raft, &options), MORTAR_OK);
+    cluster_flush(node);
+    assert_true(votes(node, 3) && !votes(node, 4));
+    assert_true(votes(node, 5) && !votes(node, 6));
+    two_are_gone_for(node, 5);
+    assert_true(!votes(node, 3) && votes(node, 6));
+    assert_int_equal(config_voter_count(raft_committed_config(node->raft)), 5);
+    solo_close(node);
+}
+
 /* A configuration founds the group, or comes by a session: before, nobody campaigns. */
 static void a_session_brings_configurations(void **state)
 {
@@ -162,6 +214,7 @@ int main(void)
         cmocka_unit_test(a_leader_on_its_way_out_takes_no_proposals),
         cmocka_unit_test(whole_learners_become_voters_by_odd_numbers),
         cmocka_unit_test(a_founder_gathers_voters_by_itself),
+        cmocka_unit_test(gone_voters_are_swapped_one_at_a_time),
         cmocka_unit_test(a_session_brings_configurations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
