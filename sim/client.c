@@ -514,11 +514,25 @@ static void operate(struct sim *sim, struct replica *leaving)
     if (sim->now_us >= leaving->change_at_us + OPERATOR_RETRY_US) ask_removal(sim, leaving);
 }
 
+/* By the policy (remove_gone_ms) it lost its place, and has come to know of it. */
+static bool was_swapped_out(struct sim *sim, const struct replica *replica)
+{
+    struct mortar_core_status status;
+    if (sim->options.replica.core.remove_gone_ms == 0 || !replica_is_live(replica)) return false;
+    if (replica->copy || replica->leaving) return false;
+    sim_status(sim, replica->number, &status);
+    return status.removed;
+}
+
 static void on_operator(struct sim *sim, struct sim_event *event)
 {
     (void)event;
     for (uint32_t i = 0; i < sim->replica_count; i++) {
         struct replica *replica = sim->replicas[i];
+        if (was_swapped_out(sim, replica)) {
+            replica->leaving = replica->forgotten = true;
+            replica->removed_at = sim->judges.committed_last;
+        }
         if (replica->leaving && !(replica->forgotten && !replica_is_live(replica))) {
             operate(sim, replica);
         }

@@ -138,6 +138,7 @@ static void draw_pruning(struct prng *prng, struct drawn *drawn)
         SIM_FAULT_LAGGARD_CRASH, SIM_FAULT_MEMORY,        SIM_FAULT_VOTER_CRASH,
     };
     drawn->prunes = true;
+    drawn->sim.replica.core.remove_gone_ms = 0; /* Nor does one come back as another. */
     for (size_t i = 0; i < sizeof deadly / sizeof deadly[0]; i++)
         drawn->faults &= ~(1ull << deadly[i]);
     struct replica_options *replica = &drawn->sim.replica;
@@ -192,6 +193,13 @@ static void draw_votes(struct prng *prng, struct drawn *drawn)
     drawn->sim.replica.core.election_ticks = 6;
 }
 
+/* In few worlds a voter that was not heard for a while loses its place to a learner. */
+static void draw_policy(uint64_t seed, struct mortar_core_options *core)
+{
+    struct prng prng = prng_seeded(seed ^ 0x60ae60ae60ae60aeu);
+    if (prng_chance(&prng, 1, 8)) core->remove_gone_ms = PICK_32(&prng, 100, 1000, 2000);
+}
+
 struct drawn draw_world(uint64_t seed)
 {
     struct prng prng = prng_seeded(seed ^ 0x5eed5eed5eed5eedu);
@@ -228,6 +236,7 @@ struct drawn draw_world(uint64_t seed)
     default:
         break;
     }
+    draw_policy(seed, &replica->core);
     if (prng_chance(&prng, 1, 5)) draw_pruning(&prng, &drawn);
     return drawn;
 }

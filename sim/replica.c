@@ -302,6 +302,7 @@ enum mortar_status replica_frame(struct replica *replica, const struct replica *
     watch_arrival(replica,
                   (struct mortar_bytes){mortar_buffer_data(frame), mortar_buffer_bytes(frame)});
     replica->arriving_bytes = mortar_buffer_capacity(frame);
+    if (lane == MORTAR_LANE_CONTROL) replica->heard[from->number] = replica->ticks;
     const enum mortar_status status = mortar_core_frame(replica->core, &from->id, lane, frame);
     replica_settle(replica);
     replica->arriving_bytes = 0;

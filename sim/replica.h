@@ -14,6 +14,7 @@
 
 #include "base/prng.h"
 #include "mortar/core.h"
+#include "sim/check/judges.h"
 #include "sim/machine.h"
 #include "sim/memory.h"
 #include "sim/prune.h"
@@ -85,11 +86,12 @@ struct replica {
     uint64_t paused_until_us; /* Not after now: it runs. */
     bool tick_held;           /* Its timer does not run: for directed scenarios. */
     bool dying;               /* Crashed within a step: the process goes with the next event. */
-    uint32_t crash_in;       /* It crashes before its so-manieth effect from now; 0: it does not. */
-    bool dies_by_vote;       /* It crashes a few effects after it granted a vote. */
-    uint64_t ticks;          /* So many it was told of. */
-    uint64_t clock_stood_ms; /* So far its clock is behind by stopping. */
-    uint64_t clock_stops_us; /* Its clock stands still until then. */
+    uint32_t crash_in; /* It crashes before its so-manieth effect from now; 0: it does not. */
+    bool dies_by_vote; /* It crashes a few effects after it granted a vote. */
+    uint64_t ticks;    /* So many it was told of. */
+    uint64_t heard[JUDGES_REPLICAS_MAX]; /* Its ticks when a control frame of that one came last. */
+    uint64_t clock_stood_ms;             /* So far its clock is behind by stopping. */
+    uint64_t clock_stops_us;             /* Its clock stands still until then. */
     bool disk_sick;          /* Its disk was told to fail: a core that fails is no surprise. */
     uint32_t durable_deaths; /* So often it dies yet as a write becomes durable in a session. */
     bool memory_short;       /* Reservations were told to fail: the same. */

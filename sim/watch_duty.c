@@ -194,15 +194,39 @@ static void check_observers(struct replica *leader)
     }
 }
 
+/* Where the policy is on, a voter that nobody asked to go, and nobody came for, lost its place by
+ * it. Its last frame may be later than the last that raft saw of it, though not by much. */
+static void check_gone(const struct replica *leader, const struct replica *gone)
+{
+    const struct mortar_core_options *core = &leader->options.core;
+    const uint64_t silent_ticks = leader->ticks - leader->heard[gone->number];
+    if (core->remove_gone_ms == 0 || leader->sim->faults[SIM_FAULT_CHANGE] > 0) return;
+    judge_gone(&leader->sim->judges, leader->number, gone->number, silent_ticks * core->tick_ms,
+               core->remove_gone_ms);
+}
+
+static uint32_t count_of(uint64_t voters)
+{
+    uint32_t count = 0;
+    for (; voters != 0; voters &= voters - 1)
+        count++;
+    return count;
+}
+
 /* By its own configuration the leader drops voters. Whoever came for one of them must be a voter by
  * then, or the group stood without either. */
-static void check_dropped(struct replica *leader, uint64_t dropped)
+static void check_dropped(struct replica *leader, uint64_t before)
 {
     const struct sim *sim = leader->sim;
+    const uint64_t dropped = before & ~leader->voters_seen;
+    const bool policy = leader->options.core.remove_gone_ms != 0;
     for (uint32_t i = 0; i < sim->replica_count; i++) {
         const struct replica *lost = sim->replicas[i];
-        if ((dropped >> i & 1) == 0 || lost->replaced_by == 0 || lost->removal_asked) continue;
+        if ((dropped >> i & 1) == 0 || lost->removal_asked) continue;
+        if (lost->replaced_by == 0) check_gone(leader, lost);
+        if (lost->replaced_by == 0) continue;
         if ((leader->voters_seen >> lost->replaced_by & 1) != 0) continue;
+        if (policy && count_of(leader->voters_seen) >= count_of(before)) continue; /* Another is. */
         judge_dropped(&leader->sim->judges, leader->number, i, lost->replaced_by);
     }
 }
@@ -214,7 +238,7 @@ static void voters_said(struct replica *replica, uint64_t own_index)
     if (own_index == 0 || before == 0) return;
     check_promoted(replica, own_index, replica->voters_seen & ~before);
     check_observers(replica);
-    check_dropped(replica, before & ~replica->voters_seen);
+    check_dropped(replica, before);
 }
 
 /* Thesis 4.2.1: a round that took less than an election timeout, and one that runs for no longer:

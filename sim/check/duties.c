@@ -115,3 +115,14 @@ void judge_keeps_up(struct judges *judges, uint32_t leader, uint32_t member, uin
                  "; two election timeouts ago it ended at %" PRIu64,
                  leader, member, held, must);
 }
+
+/* Half of it: what was heard may have been nothing that counts. */
+void judge_gone(struct judges *judges, uint32_t leader, uint32_t gone, uint64_t silent_ms,
+                uint64_t remove_gone_ms)
+{
+    if (silent_ms >= remove_gone_ms / 2) return;
+    verdict_fail(judges->verdict, "members",
+                 "replica %" PRIu32 " drops the voter %" PRIu32 ", heard %" PRIu64
+                 " ms ago; it may after %" PRIu64 " ms",
+                 leader, gone, silent_ms, remove_gone_ms);
+}

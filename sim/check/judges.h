@@ -227,6 +227,9 @@ void judge_keeps_up(struct judges *judges, uint32_t leader, uint32_t member, uin
 void judge_observer_votes(struct judges *judges, uint32_t leader, uint32_t member);
 /* The leader drops the voter `lost`, and `next`, which came for it, is no voter. */
 void judge_dropped(struct judges *judges, uint32_t leader, uint32_t lost, uint32_t next);
+/* The leader gives the place of a voter to another, by the policy; it was silent for so long. */
+void judge_gone(struct judges *judges, uint32_t leader, uint32_t gone, uint64_t silent_ms,
+                uint64_t remove_gone_ms);
 /* The configuration committed at `index` names `member`, which was removed before. */
 void judge_came_back(struct judges *judges, uint32_t replica, uint32_t member, uint64_t index);
 /* What a session tells of itself while it runs. */

@@ -48,6 +48,7 @@
     X(PROMOTED_UNASKED, "C12", "a learner is promoted whether it is whole or not")                 \
     X(PROMOTED_BEFORE_ROUNDS, "-",                                                                 \
       "a learner is promoted when it is whole, whether it keeps up or not")                        \
+    X(GONE_TOO_SOON, "-", "a voter loses its place as soon as check-quorum does not hear it")      \
     X(READ_BEFORE_NOOP, "C2", "a leader serves reads before an entry of its term is committed")    \
     X(READ_ASKS_NOBODY, "C2", "a read index is taken without a round of heartbeats")               \
     X(READ_BEFORE_APPLIED, "C2", "a query does not wait until its read index is applied")          \

@@ -288,7 +288,7 @@ static const struct raft_member *gone_voter(const struct raft *raft)
     for (uint32_t i = 0; i < raft->member_count; i++) {
         const struct raft_member *member = &raft->members[i];
         if (!raft_is_voter(member) || is_heard(raft, member)) continue;
-        if (member->silent_ticks < limit) continue;
+        if (member->silent_ticks < limit && !BUG(GONE_TOO_SOON)) continue;
         if (gone == NULL || member->silent_ticks > gone->silent_ticks) gone = member;
     }
     return gone;

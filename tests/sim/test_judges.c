@@ -55,6 +55,7 @@ enum wrong {
     CONFIG_OF_A_NEW_LEADER,
     PROMOTED_TOO_SOON,
     PROMOTED_TOO_SLOW,
+    GONE_TOO_SOON,
     WRONGS
 };
 
@@ -105,6 +106,7 @@ static const char *const expected_judge[WRONGS] = {
     [CONFIG_OF_A_NEW_LEADER] = "members",
     [PROMOTED_TOO_SOON] = "members",
     [PROMOTED_TOO_SLOW] = "members",
+    [GONE_TOO_SOON] = "members",
 };
 
 static void run_log(struct judges *judges, enum wrong wrong)
@@ -286,6 +288,7 @@ static void run_duties(struct judges *judges, enum wrong wrong)
     judge_config(judges, 1, 3, wrong == CONFIG_OF_A_NEW_LEADER ? 2 : 3);
     judge_promoted(judges, 1, 2, wrong == PROMOTED_TOO_SOON ? 101 : 100, 100);
     judge_keeps_up(judges, 1, 2, wrong == PROMOTED_TOO_SLOW ? 6 : 7, 7);
+    judge_gone(judges, 1, 2, wrong == GONE_TOO_SOON ? 499 : 500, 1000);
 }
 
 static void each_judge_finds_the_one_thing_that_is_wrong(void **state)
