@@ -87,7 +87,7 @@ static void finish_from_sessions(struct mortar_core *core, struct request *reque
     request_finish(core, request, kept ? MORTAR_OK : MORTAR_UNKNOWN);
 }
 
-/* Where it was sent before, an earlier try may have been applied, and the session have ended since. */
+/* Where it was sent before, an earlier try may have been applied, and its session have ended. */
 enum mortar_status client_request_refusal(const struct request *request, enum mortar_status status)
 {
     const bool again = is_of_client(request) && status != MORTAR_OK && request->sends > 1;
