@@ -284,7 +284,7 @@ struct send_job {
     size_t bytes;
 };
 
-/* The core state at the applied position (C11; grows with part 3). */
+/* The core state at the applied position, but for the client sessions (C11). */
 struct core_state {
     struct mortar_anchor_point applied;
     uint64_t time_ms;
