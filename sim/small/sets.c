@@ -190,6 +190,18 @@ static const struct small_set SETS[] = {
         .budget = {[SMALL_TIMEOUT] = 2, [SMALL_HEARTBEAT] = 1, [SMALL_CHANGE] = 1},
     },
     {
+        .name = "membership-twice",
+        .about = "two changes, with two campaigns",
+        .voters = 3,
+        .in_order = true,
+        .has_leader = true,
+        .resend_entries = NO_SESSIONS,
+        .link_messages = 1,
+        .term_max = 4,
+        .log_max = 8,
+        .budget = {[SMALL_TIMEOUT] = 2, [SMALL_CHANGE] = 2},
+    },
+    {
         .name = "membership-crash",
         .about = "a voter leaves or steps down, with a campaign and a crash at any write",
         .voters = 3,
