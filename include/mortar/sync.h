@@ -196,9 +196,11 @@ MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_sync_log_read(struct mortar_sync *sync, uint64_t first, uint64_t last, size_t bytes_max,
                      mortar_sync_read_done *done, void *argument);
 
-/* The core state (configuration, log time, log sum, birth id) as bytes; inside `marker`, that of
- * this very position, else that of what is applied. Appended to `out` up to `capacity`.
- *   MORTAR_E_NO_SPACE  out_bytes says how much it takes. same, at the same position */
+/* The core state (configuration, client sessions, log time, log sum, birth id) as bytes; inside
+ * `marker`, that of this very position, else that of what is applied. The same on every member at
+ * the same position. Nothing is written where it takes more than `capacity`.
+ *   MORTAR_E_NO_SPACE  out_bytes says how much it takes.
+ *   MORTAR_E_BUSY      entries are being applied; never inside `marker`. */
 MORTAR_API enum mortar_status mortar_sync_core_state(const struct mortar_sync *sync, void *out,
                                                      size_t capacity, size_t *out_bytes);
 
@@ -290,7 +292,8 @@ MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_sync_session_truncate(struct mortar_sync_session *session, uint64_t from);
 /* After a state was loaded: the log becomes empty with its base at `anchor`, the core state is
  * taken over, commit and applied move to it (forward only), in one step (C11, C12).
- *   MORTAR_E_INVALID  behind the commit index.  MORTAR_E_CORRUPT  the core state's bytes. */
+ *   MORTAR_E_INVALID  behind the commit index.  MORTAR_E_CORRUPT  the core state's bytes.
+ *   MORTAR_E_NO_MEMORY: nothing was changed. */
 MORTAR_API MORTAR_NODISCARD enum mortar_status
 mortar_sync_session_install(struct mortar_sync_session *session,
                             const struct mortar_anchor_point *anchor,
