@@ -189,8 +189,12 @@ static void draw_votes(struct prng *prng, struct drawn *drawn)
     drawn->growth = 0;
     drawn->faults = 1ull << SIM_FAULT_VOTER_CRASH | 1ull << SIM_FAULT_RACE;
     drawn->calm_ms_max = 100;
-    drawn->sim.replica.core.heartbeat_ticks = 2;
-    drawn->sim.replica.core.election_ticks = 6;
+    struct mortar_core_options *core = &drawn->sim.replica.core;
+    core->heartbeat_ticks = 2;
+    core->election_ticks = 6;
+    /* They may have been drawn far from each other for longer timeouts: nobody would ever win. */
+    const uint32_t least_us = core->election_ticks * core->tick_ms * 1000;
+    if (drawn->sim.network.latency_us_max > least_us / 8) draw_distance(core, &drawn->sim.network);
 }
 
 /* In few worlds a voter that was not heard for a while loses its place to a learner. */
