@@ -310,7 +310,7 @@ void client_judge(struct sim *sim, uint64_t op, const struct mortar_result *resu
     (void)op_end(sim, op, result->status);
 }
 
-/* A try has an end of its own; a late one is not waited for. */
+/* A try has an end of its own. */
 static void try_done(struct sim *sim, uint64_t attempt, const struct mortar_result *result)
 {
     const struct op_owner *ended = op_end(sim, attempt, result->status);
@@ -320,7 +320,8 @@ static void try_done(struct sim *sim, uint64_t attempt, const struct mortar_resu
         return;
     }
     const uint32_t client = ended->client;
-    if (session_client_answered(sim, client, ended->sequence, result)) client_think(sim, client);
+    session_client_answered(sim, client, ended->sequence, result);
+    client_think(sim, client);
 }
 
 void client_refused(struct sim *sim, struct replica *replica, uint64_t attempt,

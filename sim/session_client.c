@@ -4,7 +4,7 @@
  * and its answer, whenever and wherever it comes, must be that of its one application.
  *
  *   no session --open--> idle --write--> trying --answered--> idle
- *                                          |  \--no word yet: again, anywhere, maybe twice at once
+ *                                          |  \--no word yet: again, anywhere
  *                                          \--session gone--> no session
  */
 #include "sim/session_client.h"
@@ -51,7 +51,7 @@ void session_clients_stop(struct sim *sim)
 {
     for (uint32_t i = 1; i <= sim->clients.workload.session_clients; i++) {
         struct session_client *self = client_of(sim, i);
-        if (self->op != 0 && self->open == 0) give_up(sim, self, MORTAR_UNKNOWN);
+        if (self->op != 0 && !self->tried) give_up(sim, self, MORTAR_UNKNOWN);
     }
 }
 
@@ -73,7 +73,7 @@ static void execute(struct sim *sim, struct replica *replica, uint32_t client)
     };
     const uint64_t try = client_try(sim, replica, client, self->sequence, self->bytes);
     self->tries++;
-    self->open++;
+    self->tried = true;
     const enum mortar_status status =
         mortar_core_session_execute(replica->core, try, &command, self->timeout_ms);
     free(bytes);
@@ -150,19 +150,18 @@ static void care_answered(struct session_client *self, const struct mortar_resul
     *self = (struct session_client){.session = result->first.index};
 }
 
-bool session_client_answered(struct sim *sim, uint32_t client, uint64_t sequence,
+void session_client_answered(struct sim *sim, uint32_t client, uint64_t sequence,
                              const struct mortar_result *result)
 {
     struct session_client *self = client_of(sim, client);
     if (sequence == 0) {
         care_answered(self, result);
-        return true;
+        return;
     }
-    if (self->op == 0 || self->sequence != sequence) return false; /* A try too many. */
-    self->open--;
+    self->tried = false;
     const bool is_open = result->status == MORTAR_UNKNOWN || result->status == MORTAR_E_CANCELLED ||
                          result->status == MORTAR_E_CLOSED || result->status == MORTAR_E_FAILED;
-    self->unsure = self->unsure || is_open || self->open > 0;
+    self->unsure = self->unsure || is_open;
     const bool gone = result->status == MORTAR_E_SESSION;
     if (gone) self->session = 0;
     if (result->status == MORTAR_OK) {
@@ -170,5 +169,4 @@ bool session_client_answered(struct sim *sim, uint32_t client, uint64_t sequence
     } else if (gone || self->tries >= TRIES_MAX || !sim->clients.running) {
         give_up(sim, self, result->status);
     }
-    return true;
 }

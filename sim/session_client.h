@@ -20,8 +20,8 @@ struct session_client {
     uint32_t timeout_ms;
     struct prng prng; /* Its command follows from it. */
     uint32_t tries;
-    uint32_t open; /* Tries without an answer. */
-    bool unsure;   /* A try may have been applied. */
+    bool tried;  /* A try is without an answer. */
+    bool unsure; /* A try may have been applied. */
 };
 
 bool session_client_is(const struct sim *sim, uint32_t client);
@@ -30,8 +30,8 @@ bool session_client_tries(struct sim *sim, uint32_t client);
 /* One more request of it, at `replica`. */
 void session_client_step(struct sim *sim, struct replica *replica, uint32_t client,
                          uint32_t timeout_ms);
-/* A try ended, `sequence` 0: it was no command. False: nobody waits for it any more. */
-bool session_client_answered(struct sim *sim, uint32_t client, uint64_t sequence,
+/* A try ended, `sequence` 0: it was no command. */
+void session_client_answered(struct sim *sim, uint32_t client, uint64_t sequence,
                              const struct mortar_result *result);
 /* Who has no try under way knows no more than now. */
 void session_clients_stop(struct sim *sim);

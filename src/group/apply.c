@@ -265,30 +265,29 @@ static bool take_client_command(struct mortar_work *work, struct apply_call *cal
     }
     enum client_verdict verdict =
         client_table_admit(clients, &command, position, entry->time_ms, &reply);
+    if (verdict == CLIENT_WAITS) {
+        if (!apply_commands(work, call)) return false;
+        verdict = client_table_admit(clients, &command, position, entry->time_ms, &reply);
+    }
     if (verdict == CLIENT_APPLY) {
         gather(call, entry, command.command,
                (struct client_place){command.session, command.sequence});
         return true;
     }
     if (!apply_commands(work, call)) return false;
-    if (verdict == CLIENT_WAITS) {
-        verdict = client_table_admit(clients, &command, position, entry->time_ms, &reply);
-    }
     switch (verdict) {
-    case CLIENT_APPLY:
-        gather(call, entry, command.command,
-               (struct client_place){command.session, command.sequence});
-        break;
     case CLIENT_DUPLICATE:
         repeat_reply(work, entry, command.session, reply);
         break;
     case CLIENT_UNKNOWN:
         refuse_command(work, entry, MORTAR_E_SESSION);
         break;
-    case CLIENT_WAITS:
     case CLIENT_GONE:
         refuse_command(work, entry, MORTAR_UNKNOWN);
         break;
+    case CLIENT_APPLY:
+    case CLIENT_WAITS:
+        ASSERT_NEVER("dealt with above");
     }
     return true;
 }
@@ -331,12 +330,11 @@ static bool take_entry(struct mortar_work *work, struct apply_call *call,
 {
     const bool is_command =
         entry->kind == MORTAR_ENTRY_COMMAND || entry->kind == MORTAR_ENTRY_CLIENT_COMMAND;
-    const uint64_t time_ms = BUG(EXPIRED_BY_OWN_CLOCK) ? work->apply.wall_ms : entry->time_ms;
-    const bool is_due = client_table_due(work->apply.clients, time_ms);
+    const bool is_due = client_table_due(work->apply.clients, entry->time_ms);
     const bool splits = !is_command || is_due || call->count == COMMANDS_AT_ONCE ||
                         (call->count > 0 && entry->term != call->commands[0].term);
     if (splits && !apply_commands(work, call)) return false;
-    if (is_due) client_table_expire(work->apply.clients, time_ms);
+    if (is_due) client_table_expire(work->apply.clients, entry->time_ms);
     if (entry->kind == MORTAR_ENTRY_MARKER) return false;
     if (entry->kind == MORTAR_ENTRY_CLIENT) return take_client_entry(work, entry);
     if (entry->kind == MORTAR_ENTRY_CLIENT_COMMAND) return take_client_command(work, call, entry);
@@ -472,7 +470,7 @@ static void issue_run(struct mortar_core *core, const struct mortar_log_run *run
     work->apply.group = core->options.group;
     work->apply.committed = core->committed.index;
     work->apply.clients = core->clients;
-    work->apply.wall_ms = core->wall_ms;
+    if (BUG(EXPIRED_BY_OWN_CLOCK)) client_table_expire(core->clients, core->wall_ms);
     work->apply.collect = requests_wait_for_replies(core);
     work->apply.outcome.applied = run->first - 1;
     work->apply.outcome.time_ms = core->state.time_ms;

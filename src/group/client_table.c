@@ -236,7 +236,7 @@ enum client_verdict client_table_admit(struct client_table *clients,
     raise_floor(session, command->acked);
     if (reply != NULL && !BUG(RETRY_APPLIED_TWICE)) {
         MARK(CLIENT_ANSWERED_AGAIN);
-        *out_reply = client_reply_find(session, command->sequence);
+        *out_reply = reply;
         return CLIENT_DUPLICATE;
     }
     if (command->sequence <= session->floor) {

@@ -112,8 +112,7 @@ struct mortar_work {
             struct mortar_group_id group;
             uint64_t installs; /* Of the core, when it was issued. */
             uint64_t committed;
-            uint64_t wall_ms; /* For a planted bug: nobody may look at it. */
-            bool collect;     /* Somebody waits for replies. */
+            bool collect; /* Somebody waits for replies. */
             struct apply_outcome outcome;
             struct client_table *clients; /* The core's: this thread's while the run is applied. */
             uint8_t *replies; /* Per entry: 4 bytes length, bytes; or REPLY_STATUS and no bytes. */
