@@ -134,6 +134,25 @@ void member_join(struct member *member)
     assert_int_equal(mortar_group_join(member->node, &options, &member->group), MORTAR_OK);
 }
 
+void members_form(struct member *members, unsigned count, const struct place *place)
+{
+    for (unsigned i = 0; i < count; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "m%u", i);
+        struct mortar_node_options options = member_options(&members[i], place, name);
+        options.peers = i > 0 ? members[0].address : NULL;
+        member_open(&members[i], &options);
+        if (i == 0) {
+            member_found(&members[i]);
+        } else {
+            member_join(&members[i]);
+        }
+    }
+    const struct mortar_condition whole = {.kind = MORTAR_UNTIL_VOTERS, .index = count};
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(mortar_group_wait(members[i].group, whole, SOON_MS), MORTAR_OK);
+}
+
 void member_close(struct member *member)
 {
     assert_int_equal(mortar_node_close(member->node), MORTAR_OK);

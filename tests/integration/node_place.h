@@ -53,6 +53,9 @@ void member_open(struct member *member, const struct mortar_node_options *option
 struct mortar_group_options member_group_options(struct member *member);
 void member_found(struct member *member);
 void member_join(struct member *member);
+/* Opens `count` members as m0, m1, ... in the place; the first founds, the others join it. Returns
+ * when all are voters, and all know it. */
+void members_form(struct member *members, unsigned count, const struct place *place);
 /* Closes what is open and frees the lines. */
 void member_close(struct member *member);
 

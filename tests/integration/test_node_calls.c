@@ -541,24 +541,7 @@ static void every_member_serves_calls_and_any_can_leave(void **state)
     static struct member members[COUNT];
     struct mortar_result result;
     place_begin(&place);
-    for (unsigned i = 0; i < COUNT; i++) {
-        char name[8];
-        (void)snprintf(name, sizeof name, "m%u", i);
-        struct mortar_node_options options = member_options(&members[i], &place, name);
-        options.peers = i > 0 ? members[0].address : NULL;
-        member_open(&members[i], &options);
-        if (i == 0) {
-            member_found(&members[i]);
-        } else {
-            member_join(&members[i]);
-        }
-    }
-    for (unsigned i = 0; i < COUNT; i++)
-        assert_int_equal(mortar_group_wait(
-                             members[i].group,
-                             (struct mortar_condition){.kind = MORTAR_UNTIL_VOTERS, .index = COUNT},
-                             SOON_MS),
-                         MORTAR_OK);
+    members_form(members, COUNT, &place);
     for (unsigned i = 0; i < COUNT; i++) {
         assert_int_equal(mortar_group_execute(members[i].group, command, SOON_MS, &result),
                          MORTAR_OK);
@@ -618,22 +601,9 @@ static void a_leader_hands_over_when_asked_and_when_it_closes(void **state)
     struct mortar_member_id ids[COUNT];
     struct mortar_result result;
     place_begin(&place);
-    for (unsigned i = 0; i < COUNT; i++) {
-        char name[8];
-        (void)snprintf(name, sizeof name, "m%u", i);
-        struct mortar_node_options options = member_options(&members[i], &place, name);
-        options.peers = i > 0 ? members[0].address : NULL;
-        member_open(&members[i], &options);
-        if (i == 0) {
-            member_found(&members[i]);
-        } else {
-            member_join(&members[i]);
-        }
-        ids[i] = mortar_group_member_id(members[i].group);
-    }
-    const struct mortar_condition whole = {.kind = MORTAR_UNTIL_VOTERS, .index = COUNT};
+    members_form(members, COUNT, &place);
     for (unsigned i = 0; i < COUNT; i++)
-        assert_int_equal(mortar_group_wait(members[i].group, whole, SOON_MS), MORTAR_OK);
+        ids[i] = mortar_group_member_id(members[i].group);
     assert_int_equal(mortar_group_execute(members[2].group, command, SOON_MS, &result), MORTAR_OK);
     mortar_result_release(&result);
 

@@ -2,7 +2,6 @@
 #include "integration/node_place.h"
 #include "unit/test.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define MEMBERS  3u
@@ -21,22 +20,9 @@ static struct group group;
 static void begin(void)
 {
     place_begin(&group.place);
-    for (unsigned i = 0; i < MEMBERS; i++) {
-        char name[8];
-        (void)snprintf(name, sizeof name, "m%u", i);
-        struct mortar_node_options options = member_options(&group.members[i], &group.place, name);
-        options.peers = i > 0 ? group.members[0].address : NULL;
-        member_open(&group.members[i], &options);
-        if (i == 0) {
-            member_found(&group.members[i]);
-        } else {
-            member_join(&group.members[i]);
-        }
-        group.ids[i] = mortar_group_member_id(group.members[i].group);
-    }
-    const struct mortar_condition whole = {.kind = MORTAR_UNTIL_VOTERS, .index = MEMBERS};
+    members_form(group.members, MEMBERS, &group.place);
     for (unsigned i = 0; i < MEMBERS; i++)
-        assert_int_equal(mortar_group_wait(group.members[i].group, whole, SOON_MS), MORTAR_OK);
+        group.ids[i] = mortar_group_member_id(group.members[i].group);
 }
 
 static void end(void)
